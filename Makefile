@@ -1,0 +1,54 @@
+# botec's commands. Each sets up what it needs in .venv, from nothing, and is quiet when all is well.
+#
+#   make demo    one page about ResNet-50          make lint      ruff and mypy
+#   make test    lint and the tests, as CI does    make test-all  the slow tests too
+
+PYTHON  ?= python3
+WORKERS ?= 2
+
+VENV  := .venv
+RUN   := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PIP   := $(RUN) -m pip --disable-pip-version-check install -qq --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(READY)
+	@$(VENV)/bin/botec estimate torchvision:resnet50 B=32 --train --optimizer adamw
+
+test: lint
+	@$(RUN) -m pytest -n $(WORKERS) -m "not slow"
+
+test-all: lint
+	@$(RUN) -m pytest -n $(WORKERS)
+
+lint: $(READY)
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m ruff format --check --quiet . || { echo "lint: run make format" >&2; exit 1; }
+	@$(RUN) -m mypy --no-error-summary
+
+format: $(READY)
+	@$(RUN) -m ruff check --quiet --fix .
+	@$(RUN) -m ruff format --quiet .
+
+docs: $(READY)
+	@$(RUN) docs/make_cli.py
+
+# The environment: made when missing, made new when what it is made from changes. A fresh machine's
+# pip is too old for dependency groups, hence the first line of pip.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+	  "botec needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1);" \
+	  "name one: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "setting up $(VENV) (once; torch is large)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) pip setuptools
+	@$(PIP) --no-build-isolation --group dev --editable ".[all]"
+	@touch $@
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,61 @@
+"""What botec says when a question cannot be answered: one line, three parts.
+
+Every error states what was asked, what was seen, and what to do. Lower rooms raise the bare fact
+(``seen``); whoever knows more about the question adds it with :meth:`BotecError.about`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BotecError(Exception):
+    """The question was wrong. Prints as ``asked: seen; do`` on one line."""
+
+    def __init__(self, seen: str, do: str = "", asked: str = "") -> None:
+        super().__init__(seen, do, asked)
+        self.seen, self.do, self.asked = one_line(seen), one_line(do), one_line(asked)
+
+    def about(self, asked: str) -> BotecError:
+        """The same error, with the question it belongs to in front (kept if already known)."""
+        return type(self)(self.seen, self.do, self.asked or asked)
+
+    def __str__(self) -> str:
+        asked = f"{self.asked}: " if self.asked else ""
+        return f"{asked}{self.seen}{'; ' + self.do if self.do else ''}"
+
+
+class UnknownName(BotecError):
+    """A model, dimension, device, optimizer or file that botec does not know."""
+
+
+class BadInput(BotecError):
+    """An argument that has no meaning: a negative batch, a shape that does not fit, a broken file."""
+
+
+class ModelFailed(BotecError):
+    """The user's own model raised while botec ran it on shapes."""
+
+
+class DataDependent(BotecError):
+    """The model asked for a value that only real data could give."""
+
+
+class OutsideRegime(BotecError):
+    """A formula was asked at a point where it has not been proved."""
+
+
+class MissingPackage(BotecError):
+    """A package of one of botec's extras is not installed."""
+
+
+def one_line(text: str) -> str:
+    """``text`` with every run of white space, line breaks included, as one space."""
+    return " ".join(str(text).split())
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> str:
+    """``"did you mean a, b?"``, or ``""`` where nothing is near."""
+    found = get_close_matches(name, list(known), n=most, cutoff=0.5)
+    return f"did you mean {', '.join(found)}?" if found else ""

@@ -1,0 +1,105 @@
+"""What goes into a network: shapes with named dimensions.
+
+    >>> parse_input("x=B,3,224,224")
+    Input('B', 3, 224, 224, dtype='float32', name='x')
+    >>> parse_input("ids=B,S:int64").names
+    ('B', 'S')
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from botec.calls import ITEM_BYTES
+from botec.errors import BadInput, nearest
+
+LARGEST = 2**62
+
+
+class Input:
+    """One tensor the network is called with.
+
+    ``sizes`` are whole numbers or names of dimensions (``"B"``); ``name`` is the keyword it is
+    passed by, or ``""`` for the next positional argument. ``below`` bounds whole-number entries
+    where a real run needs values (a vocabulary's size); ``only`` is ``"train"`` for labels.
+    """
+
+    def __init__(
+        self,
+        *sizes: int | str,
+        dtype: str = "float32",
+        name: str = "",
+        below: int = 2,
+        only: str = "",
+    ) -> None:
+        if dtype not in ITEM_BYTES:
+            do = nearest(dtype, ITEM_BYTES) or "use one of " + ", ".join(ITEM_BYTES)
+            raise BadInput(f"unknown dtype {dtype!r}", do, f"input {name or sizes}")
+        for size in sizes:
+            check_size(size, name)
+        self.sizes, self.dtype, self.name = tuple(sizes), dtype, name
+        self.below, self.only = below, only
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dimensions it names, each once, in order."""
+        return tuple(dict.fromkeys(size for size in self.sizes if isinstance(size, str)))
+
+    def shape(self, point: Mapping[str, int]) -> tuple[int, ...]:
+        """Its shape where every dimension has a value."""
+        return tuple(point[size] if isinstance(size, str) else size for size in self.sizes)
+
+    def __str__(self) -> str:
+        return f"{self.name or 'input'}={','.join(map(str, self.sizes))}:{self.dtype}"
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(map(repr, self.sizes))
+        return f"Input({sizes}, dtype={self.dtype!r}, name={self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Input) and (self.sizes, self.dtype, self.name) == (
+            other.sizes,
+            other.dtype,
+            other.name,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.sizes, self.dtype, self.name))
+
+
+def parse_input(text: str) -> Input:
+    """An :class:`Input` from ``NAME=SIZE,SIZE,…[:DTYPE]`` (the name may be left out)."""
+    body, _, dtype = text.partition(":")
+    name, found, sizes = body.rpartition("=")
+    parts = [part.strip() for part in (sizes if found else body).split(",")]
+    if not all(parts):
+        raise BadInput("an empty size", 'write it as "x=B,3,224,224"', f"--input {text}")
+    try:
+        return Input(*map(parse_size, parts), dtype=dtype or "float32", name=name.strip())
+    except BadInput as error:
+        raise error.about(f"--input {text}") from None
+
+
+def parse_size(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"[+-]?\d+", text) else text
+
+
+def check_size(size: int | str, name: str) -> None:
+    """Raises :class:`BadInput` unless ``size`` is a positive number or a dimension's name."""
+    asked = f"input {name}" if name else "input"
+    if isinstance(size, str):
+        if not size.isidentifier():
+            raise BadInput(f"{size!r} is neither a number nor a name", "use 224 or B", asked)
+    elif not 0 < size < LARGEST:
+        raise BadInput(f"size {size}", "sizes are whole numbers from 1", asked)
+
+
+def parse_value(text: str) -> tuple[str, int]:
+    """``("B", 32)`` from ``"B=32"``. Raises :class:`BadInput` for what is no positive number."""
+    name, found, value = text.partition("=")
+    if not found or not name.isidentifier():
+        raise BadInput("not of the form NAME=NUMBER", "write a dimension as B=32", text)
+    if not re.fullmatch(r"[+-]?\d+", value) or not 0 < int(value) < LARGEST:
+        raise BadInput(f"{name} is {value!r}", "give a whole number from 1, such as B=32", text)
+    return name, int(value)

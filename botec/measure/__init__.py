@@ -1,0 +1,1 @@
+"""Real runs of the real thing on this machine: the third column."""

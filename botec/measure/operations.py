@@ -1,0 +1,188 @@
+"""An independent judge for multiplications: the framework's own counter, and its known faults.
+
+``torch.utils.flop_counter.FlopCounterMode`` is run on meta tensors, not on CPU kernels: there it
+finds nothing in the fused attention, the fused recurrent kernels and the fused encoder layer (0 for
+an LSTM, 0 for multi-head attention in eval). It counts two flops for a multiply-add, so its figure
+is halved. Where it is known to be wrong or blind, the ops that make it so are named, with how often
+they occurred, so that a disagreement can be explained when its cause is there, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botec.errors import BotecError
+from botec.measure.realise import Step, inputs_of, stored_and_computed
+from botec.read.source import Source
+
+HOW = "{version} FlopCounterMode on meta tensors, its flops / 2"
+HOW_REAL = "{version} FlopCounterMode on real data, fused kernels off, its flops / 2"
+
+#: Ops the framework's counter counts as nothing although they multiply, and their cause in words.
+BLIND = {
+    "aten._grouped_mm": "grouped matrix products count 0",
+    "aten._scaled_grouped_mm": "grouped matrix products count 0",
+    "aten._fft_c2c": "Fourier transforms count 0",
+    "aten._fft_r2c": "Fourier transforms count 0",
+    "aten._fft_c2r": "Fourier transforms count 0",
+    "aten.mv": "products of a matrix and a vector count 0",
+    "aten.addmv": "products of a matrix and a vector count 0",
+    "aten.dot": "products of two vectors count 0",
+    "aten.vdot": "products of two vectors count 0",
+    "aten.addbmm": "addbmm counts 0",
+    "aten._int_mm": "whole-number products count 0",
+    "aten._trilinear": "trilinear products count 0",
+    "aten._cdist_forward": "distances of all pairs count 0",
+}
+GROUPED = "the weight gradient of a grouped convolution is counted as if it had one group"
+SCORES = (
+    "attention's backward is counted as 2 products per forward one; a fused kernel takes 5 for 2"
+)
+GROUPS_ARGUMENT = 9  # of aten.convolution_backward(grad, input, weight, …, groups, output_mask)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Multiplications the judge found in each phase (``None``: it could not run).
+
+    ``faults`` are its known faults that this model meets, each with how often; ``how`` says how it
+    was run, ``why`` why a phase is missing.
+    """
+
+    forward: int | None
+    backward: int | None
+    how: str
+    faults: Mapping[str, int] = field(default_factory=dict)
+    why: str | None = None
+
+    @property
+    def step(self) -> int | None:
+        """Both phases."""
+        return None if self.forward is None else self.forward + (self.backward or 0)
+
+
+def judged(
+    source: Source,
+    point: Mapping[str, int],
+    *,
+    train: bool = True,
+    precision: str = "fp32",
+    real: Step | None = None,
+) -> Judged:
+    """What the framework's counter says of ``source`` at ``point``.
+
+    A model that reads values cannot run on tensors without data. Then ``real``, a step with data, is
+    run with the CPU's fused kernels switched off; without one the figures are unknown and ``why``
+    has the model's own words.
+    """
+    import torch
+
+    version = f"torch {torch.__version__}"
+    try:
+        forward, backward, faults = count(meta_step(source, point, train, precision))
+        found = HOW.format(version=version)
+    except BotecError as error:
+        if real is None:
+            return Judged(None, None, HOW.format(version=version), why=error.seen)
+        forward, backward, faults = count(real)
+        found = HOW_REAL.format(version=version)
+    return Judged(forward, backward if train else None, found, faults)
+
+
+def meta_step(source: Source, point: Mapping[str, int], train: bool, precision: str) -> Step:
+    """A step on the meta device: shapes and types, no numbers. Autocast multiplies no more."""
+    import torch
+
+    stored, _ = stored_and_computed(precision)
+    with torch.device("meta"):
+        model = source.build()
+    model = model.to("meta").train(train)
+    if stored != "float32":
+        model = model.to(getattr(torch, stored))
+    values = {**source.defaults, **point}
+    with torch.device("meta"):
+        arguments, keywords = inputs_of(source, values, train, stored)
+    return Step(model, arguments, keywords, train=train)
+
+
+def count(step: Step) -> tuple[int, int, dict[str, int]]:
+    """Multiplications forward and backward, and the judge's faults met.
+
+    Raises :class:`BotecError` where the model cannot run without data.
+    """
+    faults: dict[str, int] = {}
+    with plain_kernels():
+        step.zero()
+        forward = counted(step.forward, faults)
+        backward = counted(step.backward, faults) if step.train else 0
+    return forward, backward, faults
+
+
+@contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Switch off what the counter cannot see into: fused attention, encoder and recurrent layers."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def counted(run: Callable[[], None], faults: dict[str, int]) -> int:
+    """Half the counter's flops while ``run`` runs; the ops it is wrong on go into ``faults``."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    ops, functions = watches(faults)
+    try:
+        with functions, counter, ops:
+            run()
+    except BotecError:
+        raise
+    except Exception as error:
+        raise BotecError(f"{type(error).__name__}: {error}", "trust the count alone") from error
+    return counter.get_total_flops() // 2
+
+
+def watches(faults: dict[str, int]) -> tuple[Any, Any]:
+    """Two modes that note what the counter is wrong on: ops below autograd, and attention above."""
+    from torch.nn.functional import scaled_dot_product_attention as attention
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    def note(cause: str | None) -> None:
+        if cause:
+            faults[cause] = faults.get(cause, 0) + 1
+
+    class Ops(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            note(fault_of(str(func.overloadpacket), args))
+            return func(*args, **(kwargs or {}))
+
+    class Functions(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            result = func(*args, **(kwargs or {}))
+            note(SCORES if func is attention and result.requires_grad else None)
+            return result
+
+    return Ops(), Functions()
+
+
+def fault_of(name: str, arguments: tuple[Any, ...]) -> str | None:
+    """Why the counter is wrong on this op, ``None`` where it is not known to be."""
+    if name == "aten.convolution_backward":
+        return GROUPED if arguments[GROUPS_ARGUMENT] > 1 else None
+    return BLIND.get(name)
+
+
+def explained(faults: Mapping[str, int]) -> str | None:
+    """The faults met in one phrase, ``None`` where none was."""
+    return "; ".join(f"{cause} ({times}×)" for cause, times in faults.items()) or None

@@ -1,0 +1,282 @@
+"""A real network with real numbers in it, and one real training step of it.
+
+Weights are the model's own random initialisation, inputs are normal (whole numbers: uniform below
+their bound), everything is on the CPU. Nothing here looks at shapes only: it is the judge of the
+rooms that do.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+from botec.errors import BotecError, ModelFailed, UnknownName, nearest
+from botec.inputs import Input
+from botec.read.source import Source
+
+#: Where weights and inputs are stored in this type, and whether autocast computes in another one.
+PRECISIONS = {
+    "fp32": ("float32", ""),
+    "bf16": ("bfloat16", ""),
+    "fp16": ("float16", ""),
+    "amp-bf16": ("float32", "bfloat16"),
+    "amp-fp16": ("float32", "float16"),
+}
+#: Names of optimizers that are another one with a choice made.
+VARIANTS = {"sgd-momentum": ("sgd", {"momentum": 0.9})}
+SEED = 0
+
+
+@dataclass
+class Step:
+    """One step of a real model, whole (:meth:`run`) or phase by phase.
+
+    A training step is ``zero_grad(set_to_none=True)``, forward with its loss, backward,
+    ``optimizer.step()``; an inference is the forward alone in ``torch.no_grad()``. The output is let
+    go as soon as the loss is known (autograd keeps what it needs), the loss after the backward; an
+    inference's output lives until the next step begins.
+    """
+
+    model: Any
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    optimizer: Any = None
+    train: bool = True
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    loss: Any = None
+    output: Any = None
+
+    @property
+    def phases(self) -> dict[str, Callable[[], None]]:
+        """The phases in order, by name; ``zero`` belongs to no phase of the Program."""
+        if not self.train:
+            return {"zero": self.zero, "forward": self.forward}
+        phases = {"zero": self.zero, "forward": self.forward, "backward": self.backward}
+        return {**phases, "optimizer": self.update} if self.optimizer is not None else phases
+
+    def run(self) -> None:
+        """All phases, one after the other."""
+        for phase in self.phases.values():
+            phase()
+
+    def zero(self) -> None:
+        """Drop the gradients (training) or the last output (inference)."""
+        self.output = None
+        if self.train:
+            self.model.zero_grad(set_to_none=True)
+
+    def forward(self) -> None:
+        """The model, and in training its loss."""
+        import torch
+
+        with nullcontext() if self.train else torch.no_grad(), self.autocast():
+            output = self.called()
+            if self.train:
+                self.loss = loss_of(output)
+            else:
+                self.output = output
+
+    def called(self) -> Any:
+        """The model's output. Raises :class:`ModelFailed` with the model's own words."""
+        try:
+            return self.model(*self.arguments, **self.keywords)
+        except BotecError:
+            raise
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+            raise ModelFailed(words, "run the model on these inputs by hand") from error
+
+    def backward(self) -> None:
+        """Gradients of the loss, which is let go afterwards."""
+        self.loss.backward()
+        self.loss = None
+
+    def update(self) -> None:
+        """The optimizer's step."""
+        self.optimizer.step()
+
+    def tensors(self) -> Iterator[Any]:
+        """Every tensor the step holds between its phases: weights, inputs, gradients, states."""
+        yield from weights(self.model)
+        yield from (weight.grad for weight in self.model.parameters() if weight.grad is not None)
+        yield from tensors_in((self.arguments, self.keywords, self.output, self.loss))
+        if self.optimizer is not None:
+            yield from tensors_in(tuple(self.optimizer.state.values()))
+
+
+def realise(
+    source: Source,
+    point: Mapping[str, int],
+    *,
+    train: bool = True,
+    optimizer: str | None = "adamw",
+    precision: str = "fp32",
+) -> Step:
+    """The model of ``source`` with weights, inputs at ``point`` and, in training, an optimizer.
+
+    ``precision`` is ``fp32``, ``bf16`` or ``fp16`` (weights, gradients and inputs in that type), or
+    ``amp-bf16``, ``amp-fp16`` (weights in float32 under ``torch.autocast``). ``optimizer`` is a name
+    of ``torch.optim``, in any case, with its default settings, or ``"sgd-momentum"`` (0.9).
+
+    Raises :class:`UnknownName` for an optimizer or precision that is not there.
+    """
+    import torch
+
+    stored, computed = stored_and_computed(precision)
+    torch.manual_seed(SEED)
+    model = materialised(source.build()).train(train)
+    if stored != "float32":
+        model = model.to(getattr(torch, stored))
+    arguments, keywords = inputs_of(source, {**source.defaults, **point}, train, stored)
+    updater = make_optimizer(optimizer, model) if train and optimizer else None
+    return Step(model, arguments, keywords, updater, train, autocast(computed))
+
+
+def stored_and_computed(precision: str) -> tuple[str, str]:
+    if precision in PRECISIONS:
+        return PRECISIONS[precision]
+    do = nearest(precision, PRECISIONS) or "use one of " + ", ".join(PRECISIONS)
+    raise UnknownName(f"unknown precision {precision!r}", do)
+
+
+def autocast(dtype: str) -> Callable[[], AbstractContextManager[Any]]:
+    if not dtype:
+        return nullcontext
+
+    def context() -> AbstractContextManager[Any]:
+        import torch
+
+        return torch.autocast("cpu", dtype=getattr(torch, dtype))
+
+    return context
+
+
+def materialised(model: Any) -> Any:
+    """``model`` with numbers in it: weights without data are drawn from a small normal."""
+    import torch
+
+    bare = [tensor for tensor in weights(model) if tensor.is_meta]
+    if not bare:
+        return model
+    model = model.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in weights(model):
+            if tensor.is_floating_point():
+                tensor.normal_(0.0, 0.02)
+            else:
+                tensor.zero_()
+    return model
+
+
+def weights(model: Any) -> Iterator[Any]:
+    """Parameters and buffers, tied ones once."""
+    yield from model.parameters()
+    yield from model.buffers()
+
+
+def inputs_of(
+    source: Source, point: Mapping[str, int], train: bool, stored: str = "float32"
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments of the call; labels (``only="train"``) in training only."""
+    arguments: list[Any] = []
+    keywords: dict[str, Any] = dict(source.arguments)
+    for wanted in source.inputs:
+        if wanted.only and wanted.only != ("train" if train else "infer"):
+            continue
+        tensor = random_tensor(wanted, point, stored)
+        if wanted.name:
+            keywords[wanted.name] = tensor
+        else:
+            arguments.append(tensor)
+    return tuple(arguments), keywords
+
+
+def random_tensor(wanted: Input, point: Mapping[str, int], stored: str = "float32") -> Any:
+    """Normal for floating and complex types, uniform whole numbers below ``below`` for the rest."""
+    import torch
+
+    shape = wanted.shape(point)
+    dtype = getattr(torch, stored if wanted.dtype == "float32" else wanted.dtype)
+    if dtype == torch.bool:
+        return torch.randint(0, 2, shape, dtype=torch.bool)
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.randn(shape, dtype=torch.promote_types(dtype, torch.float32)).to(dtype)
+    return torch.randint(0, max(1, wanted.below), shape, dtype=torch.int64).to(dtype)
+
+
+def make_optimizer(name: str, model: Any) -> Any:
+    """An optimizer of ``torch.optim`` over the trainable weights, with its default settings.
+
+    Raises :class:`UnknownName` where there is none, :class:`BotecError` where it does not work on
+    this model (nothing to train, a closure needed).
+    """
+    base, choices = VARIANTS.get(name.lower(), (name.lower(), {}))
+    kinds = optimizers()
+    if base not in kinds:
+        known = sorted([*kinds, *VARIANTS])
+        do = nearest(name.lower(), known) or "use one of " + ", ".join(known)
+        raise UnknownName(f"unknown optimizer {name!r}", do)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    if not trained:
+        raise BotecError("the model has no trainable parameter", "ask for inference", name)
+    try:
+        return kinds[base](trained, **choices)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise BotecError(f"{error}", "choose another optimizer", f"optimizer {name}") from error
+
+
+def optimizers() -> dict[str, Any]:
+    """The optimizers of ``torch.optim`` whose step needs no closure, by lower-case name."""
+    from torch import optim
+
+    found = {}
+    for name, kind in vars(optim).items():
+        if (
+            inspect.isclass(kind)
+            and issubclass(kind, optim.Optimizer)
+            and kind is not optim.Optimizer
+        ):
+            closure = inspect.signature(kind.step)  # type: ignore[attr-defined]
+            closure = closure.parameters.get("closure")
+            if closure is None or closure.default is not inspect.Parameter.empty:
+                found[name.lower()] = kind
+    return found
+
+
+def loss_of(output: Any) -> Any:
+    """The model's own loss where it returns one, else the mean of its first floating output.
+
+    Raises :class:`BotecError` where there is neither, or where it depends on no weight.
+    """
+    own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    loss = own if own is not None else first_floating(output)
+    if loss is None:
+        raise BotecError("the model returns no floating tensor to train on", "ask for inference")
+    if loss.dim() or own is None:
+        loss = loss.mean()
+    if not loss.requires_grad:
+        raise BotecError("the loss depends on no trainable parameter", "ask for inference")
+    return loss
+
+
+def first_floating(output: Any) -> Any | None:
+    """The first floating tensor of ``output``, containers walked in their own order."""
+    return next((one for one in tensors_in(output) if one.is_floating_point()), None)
+
+
+def tensors_in(value: Any) -> Iterator[Any]:
+    """Every tensor in lists, tuples, mappings and dataclasses, in order."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from tensors_in(tuple(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from tensors_in(one)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from tensors_in(tuple(vars(value).values()))

@@ -1,0 +1,241 @@
+"""``botec verify``: the report of an estimate with its measured column filled on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from botec.errors import BotecError
+from botec.inputs import Input
+from botec.measure.allocator import RealPeak, real_peak
+from botec.measure.clock import Timing, time_step
+from botec.measure.operations import Judged, explained, judged
+from botec.measure.realise import Step, realise
+from botec.read.source import Source
+from botec.report import Figure, Figures, Measured, Report, Section
+
+#: How far count and measurement may lie apart, as a share of the measurement, and why not exactly.
+TOLERANCES = {
+    "multiplications.": 0.0,  # both are whole numbers of the same operations
+    "parameters": 0.0,  # the same weights
+    "memory.peak": 0.01,  # scalars of a few bytes, kernels that keep small states
+}
+#: The libraries' own buffers come on top of the tensors: mostly below a quarter of them.
+HEADROOM = 1.25
+MEMORY_HOW = "the CPU allocator's own events in a real steady step"
+
+
+def verify(
+    model: Any,
+    *inputs: Input,
+    train: bool = True,
+    optimizer: str | None = "adamw",
+    precision: str = "fp32",
+    device: str = "cpu",
+    checkpoint: bool = False,
+    **dimensions: int,
+) -> Report:
+    """The estimate of ``model`` beside a real run of it on this machine's CPU.
+
+    Filled: ``multiplications.*`` (the framework's counter, an independent judge), ``parameters``,
+    ``memory.peak`` (bytes, the CPU allocator), ``time.*`` (seconds, the clock). Where count and
+    measurement differ, a note says by how much and why, as far as it is known.
+
+    Raises :class:`BotecError` where the model does not fit into this machine's free memory, or where
+    another device is asked for, and whatever ``estimate`` raises.
+    """
+    from botec.estimate import estimate
+
+    if device != "cpu":
+        raise BotecError(
+            "a real run here is on this machine's CPU", "leave it out", f"device {device}"
+        )
+    options = {"train": train, "optimizer": optimizer, "precision": precision}
+    report = estimate(model, *inputs, device=device, checkpoint=checkpoint, **options, **dimensions)
+    refuse_what_does_not_fit(report, free_bytes())
+    source = source_of(model, train, inputs)
+    step = realise(source, dimensions, **options)
+    if checkpoint:
+        checkpointed(step.model)
+    operations = judged(source, dimensions, train=train, precision=precision, real=step)
+    return measured_report(report, step, operations, real_peak(step), time_step(step))
+
+
+def source_of(model: Any, train: bool, inputs: tuple[Input, ...]) -> Source:
+    """Where the model comes from; a module in hand is copied, so that its weights stay untouched."""
+    if isinstance(model, Source):
+        return replace(model, inputs=inputs) if inputs else model
+    if hasattr(model, "parameters") and hasattr(model, "forward") and not isinstance(model, type):
+        return Source(type(model).__name__, lambda: deepcopy(model), inputs)
+    from botec.read.doors import open_source
+
+    return open_source(model, train, inputs)
+
+
+def checkpointed(model: Any) -> None:
+    """Switch the model's own activation checkpointing on. Raises where it has none."""
+    switch = getattr(model, "gradient_checkpointing_enable", None)
+    if switch is None:
+        raise BotecError("the model has no switch for checkpointing", "leave out --checkpoint")
+    switch()
+
+
+def measured_report(
+    report: Report, step: Step, operations: Judged, peak: RealPeak, timing: Timing
+) -> Report:
+    """``report`` with the measured column filled from these four, and notes on what differs."""
+    figures: dict[str, Figure] = {}
+    for key, measured in measurements(report, step, operations, peak).items():
+        if key in report.figures:
+            figures[key] = replace(report.figures[key], measured=measured)
+    times = time_figures(report, timing)
+    filled = report.with_figures({**figures, **times})
+    filled = with_times(filled, tuple(times))
+    return replace(filled, notes=filled.notes + tuple(differences(filled)))
+
+
+def measurements(
+    report: Report, step: Step, operations: Judged, peak: RealPeak
+) -> dict[str, Measured]:
+    """What was measured beside the counts, by key."""
+    size = sum(weight.numel() for weight in step.model.parameters())
+    found = {
+        "parameters": Measured(size, "entries of the real model's parameters, tied ones once"),
+        "memory.peak": Measured(peak.peak, MEMORY_HOW, scratch(report, peak)),
+    }
+    why = explained(operations.faults)
+    for name in ("forward", "backward", "step"):
+        value = getattr(operations, name)
+        if value is not None:
+            found[f"multiplications.{name}"] = Measured(value, operations.how, why)
+    return found
+
+
+def scratch(report: Report, peak: RealPeak) -> str | None:
+    """Why the real peak is higher than the counted one, where kernels' own scratch is the reason."""
+    counted = value_of(report.figures.get("memory.peak"))
+    if counted is None or counted == peak.peak:
+        return None
+    if abs(counted - peak.peak_at_boundaries) > TOLERANCES["memory.peak"] * peak.peak_at_boundaries:
+        return None
+    op, _ = peak.largest_scratch
+    return (
+        f"between ops the peak is {peak.peak_at_boundaries} bytes; the rest is scratch that kernels "
+        f"take and give back inside one op, most of it in {op}"
+    )
+
+
+def time_figures(report: Report, timing: Timing) -> dict[str, Figure]:
+    """``time.*`` in seconds with the quarter of the runs below and above; no count stands beside."""
+    figures = {}
+    for name in ("forward", "backward", "optimizer", "step"):
+        taken = timing.phases.get(name)
+        if taken is None:
+            continue
+        key, measured = f"time.{name}", Measured(taken.median, timing.how)
+        title = "time of the step" if name == "step" else f"time, {name}"
+        new = Figure(key, title, "s", low=taken.low, high=taken.high)
+        figures[key] = replace(report.figures.get(key, new), measured=measured)
+    return figures
+
+
+def with_times(report: Report, keys: tuple[str, ...]) -> Report:
+    """``report`` with a section where the times stand, unless they have a place already."""
+    placed = {
+        key
+        for section in report.sections
+        for part in section.parts
+        if isinstance(part, Figures)
+        for key in part.keys
+    }
+    missing = tuple(key for key in keys if key not in placed)
+    if not missing:
+        return report
+    return replace(
+        report, sections=(*report.sections, Section("Measured time", (Figures(missing),)))
+    )
+
+
+def differences(report: Report) -> Iterator[str]:
+    """One sentence for each figure whose count and measurement lie further apart than allowed."""
+    for figure in beyond(report):
+        yield f"{sentence(figure)}; {figure.measured.why or 'no cause known'}"  # type: ignore[union-attr]
+
+
+def disagreements(report: Report) -> tuple[str, ...]:
+    """The differences beyond tolerance that no known cause explains: a check that failed."""
+    unexplained = (
+        figure for figure in beyond(report) if figure.measured and not figure.measured.why
+    )
+    return tuple(map(sentence, unexplained))
+
+
+def beyond(report: Report) -> Iterator[Figure]:
+    """The figures whose count and measurement lie further apart than :data:`TOLERANCES` allows."""
+    for key, figure in report.figures.items():
+        allowed = next(
+            (share for start, share in TOLERANCES.items() if key.startswith(start)), None
+        )
+        counted = value_of(figure)
+        if allowed is None or counted is None or figure.measured is None:
+            continue
+        if abs(counted - figure.measured.value) > allowed * abs(figure.measured.value):
+            yield figure
+
+
+def sentence(figure: Figure) -> str:
+    """``"memory.peak: counted 10 B, measured 12 B (-16.7 %)"``."""
+    counted, measured = value_of(figure), figure.measured.value if figure.measured else 0
+    unit = "" if figure.unit in ("1", "multiplication") else f" {figure.unit}"
+    share = f" ({(counted - measured) / measured:+.1%})" if measured and counted is not None else ""
+    return f"{figure.key}: counted {counted:,}{unit}, measured {measured:,}{unit}{share}"
+
+
+def value_of(figure: Figure | None) -> float | int | None:
+    """The counted value, where there is one."""
+    return figure.counted.value if figure and figure.counted else None
+
+
+def refuse_what_does_not_fit(report: Report, free: int | None) -> None:
+    """Raises :class:`BotecError` where the counted peak is more than this machine has free."""
+    peak = value_of(report.figures.get("memory.peak"))
+    if peak is None or free is None or peak * HEADROOM <= free:
+        return
+    gib = 2**30
+    raise BotecError(
+        f"a real run takes {peak * HEADROOM / gib:.1f} GiB (the counted peak and a quarter more), "
+        f"{free / gib:.1f} GiB are free",
+        "ask with a smaller batch or use a larger machine",
+        "verify",
+    )
+
+
+def free_bytes() -> int | None:
+    """Bytes this process may still take: the machine's, or its container's where that is less."""
+    found = [size for size in (free_of_machine(), free_of_container()) if size is not None]
+    return min(found, default=None)
+
+
+def free_of_machine(table: Path = Path("/proc/meminfo")) -> int | None:
+    if table.exists():
+        for line in table.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    names: Mapping[str, int] = getattr(os, "sysconf_names", {})
+    if {"SC_AVPHYS_PAGES", "SC_PAGE_SIZE"} <= set(names):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def free_of_container(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The control group's limit less what it uses; ``None`` where there is no limit."""
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+    except (OSError, ValueError):
+        return None
+    return int(limit) - used if limit.isdigit() else None

@@ -1,0 +1,194 @@
+"""A network, read once: frozen, plain data, nothing of torch.
+
+A :class:`Program` holds one or more :class:`Stream`: the ops a step runs and the births and deaths
+of the memory they use, in order. A stream is valid in its :class:`Regime`: sizes in it are exact
+polynomials in the dimensions the regime leaves free, and whole numbers in those it fixes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botec.calls import Call, Size, Tensor
+from botec.errors import BadInput, OutsideRegime
+
+ROLES = ("parameter", "buffer", "input", "activation", "temporary", "gradient", "optimizer")
+PHASES = ("forward", "backward", "optimizer")
+OP, BIRTH, DEATH, PHASE = range(4)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the step was run: every choice that changes a number."""
+
+    train: bool = True
+    optimizer: str | None = None
+    precision: str = "fp32"
+    device: str = "cpu"
+    checkpoint: bool = False
+    loss: str = ""
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A weight (or buffer) of the model; ``names`` has more than one entry where it is tied.
+
+    ``active`` is the share of it one example uses, as ``(used, of)``: experts chosen, experts there.
+    """
+
+    names: tuple[str, ...]
+    tensor: Tensor
+    trainable: bool
+    active: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A piece of memory: its ``bytes``, its role, and the module that made it."""
+
+    bytes: Size
+    role: str
+    scope: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Where a stream holds: dimensions at fixed values, the others from ``least`` upwards.
+
+    ``step`` is the lattice a free dimension was proved on (1 everywhere but where the model itself
+    rounds sizes); ``fitted`` and ``proved`` are the traced points, the latter unused by the fit.
+    """
+
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
+    step: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
+    fitted: tuple[Mapping[str, int], ...] = ()
+    proved: tuple[Mapping[str, int], ...] = ()
+
+    def holds(self, point: Mapping[str, int]) -> bool:
+        """Whether ``point`` lies inside."""
+        return (
+            all(point.get(name) == size for name, size in self.fixed.items())
+            and all(point[name] >= size for name, size in self.least.items())
+            and all(point[name] <= size for name, size in self.most.items())
+            and all(point[name] % step == 0 for name, step in self.step.items())
+        )
+
+    def __str__(self) -> str:
+        parts = [f"{name} = {size}" for name, size in self.fixed.items()]
+        for name, least in self.least.items():
+            most = f" ≤ {self.most[name]}" if name in self.most else ""
+            parts.append(f"{least} ≤ {name}{most}" if most else f"{name} ≥ {least}")
+            if self.step.get(name, 1) > 1:
+                parts.append(f"{name} a multiple of {self.step[name]}")
+        return ", ".join(parts) or "always"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a step does, in order, as three parallel rows of whole numbers.
+
+    ``kinds[i]`` is OP, BIRTH, DEATH or PHASE; ``index[i]`` points into ``calls``, ``storages`` or
+    :data:`PHASES`; ``scopes[i]`` points into the program's scopes (the module that ran the op).
+    An op is followed by the births it caused; what dies because of it comes after them.
+    """
+
+    regime: Regime
+    calls: tuple[Call, ...]
+    storages: tuple[Storage, ...]
+    kinds: array[int]
+    index: array[int]
+    scopes: array[int]
+
+    def events(self) -> Iterator[tuple[int, int, int]]:
+        """``(kind, index, scope)`` one after the other."""
+        return zip(self.kinds, self.index, self.scopes, strict=True)
+
+    def occurrences(self) -> dict[tuple[int, str, int], int]:
+        """How often each ``(call, phase, scope)`` occurs: what counting needs, order left out."""
+        found: dict[tuple[int, str, int], int] = {}
+        phase = PHASES[0]
+        for kind, index, scope in self.events():
+            if kind == PHASE:
+                phase = PHASES[index] if index < len(PHASES) else "end"
+            elif kind == OP:
+                key = (index, phase, scope)
+                found[key] = found.get(key, 0) + 1
+        return found
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network as botec keeps it.
+
+    ``asked`` is the point the user named (every dimension with its value); ``scopes`` are module
+    paths as the author wrote them ("" is the model itself) and ``scope_types`` their class names.
+    ``why`` says why a dimension has no formula, ``assumed`` lists every answer given to the model
+    about values (``.item()`` of shape-only tensors), ``notes`` what else the reader must know.
+    """
+
+    name: str
+    setting: Setting
+    asked: Mapping[str, int]
+    parameters: tuple[Parameter, ...]
+    buffers: tuple[Parameter, ...]
+    scopes: tuple[str, ...]
+    scope_types: tuple[str, ...]
+    streams: tuple[Stream, ...]
+    why: str = ""
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the free dimensions, in the order the inputs name them."""
+        return tuple(self.asked)
+
+    def stream(self, point: Mapping[str, int] | None = None) -> Stream:
+        """The stream that holds at ``point`` (by default the asked one).
+
+        Raises :class:`OutsideRegime` where none does, naming what is known.
+        """
+        values = self.point(point or {})
+        for stream in self.streams:
+            if stream.regime.holds(values):
+                return stream
+        known = " or ".join(f"({stream.regime})" for stream in self.streams)
+        asked = ", ".join(f"{name}={size}" for name, size in values.items())
+        raise OutsideRegime(f"formulas are known for {known}", f"read the model again at {asked}", asked)
+
+    def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """``values`` over the asked point. Raises :class:`BadInput` for a dimension it has not."""
+        for name in values:
+            if name not in self.asked:
+                known = ", ".join(self.asked) or "none"
+                raise BadInput(f"dimensions are {known}", "name one of them", f"{name}={values[name]}")
+        return {**self.asked, **values}
+
+
+def verify(program: Program) -> Program:
+    """``program``, once it is found sound; raises ``ValueError`` naming what is not.
+
+    Every storage is born at most once and dies only after; every index points somewhere; roles and
+    phases are the known ones.
+    """
+    for stream in program.streams:
+        alive: set[int] = set()
+        for kind, index, scope in stream.events():
+            if kind == OP and not (0 <= index < len(stream.calls) and 0 <= scope < len(program.scopes)):
+                raise ValueError(f"an op points to call {index}, scope {scope}, which are not there")
+            if kind == BIRTH:
+                if index in alive or stream.storages[index].role not in ROLES:
+                    raise ValueError(f"storage {index} is born twice or has no role")
+                alive.add(index)
+            if kind == DEATH:
+                if index not in alive:
+                    raise ValueError(f"storage {index} dies without having been born")
+                alive.remove(index)
+    return program

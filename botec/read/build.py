@@ -1,0 +1,98 @@
+"""From a source to a module without data: built on the meta device, or moved there.
+
+Parameters and buffers of a module are exchanged for twins on the meta device while it is traced and
+given back afterwards, so that a user's own model is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from botec.errors import BotecError, ModelFailed
+from botec.read.source import Source
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def build(source: Source) -> nn.Module:
+    """The module of ``source``, without memory of its own where its constructor allows.
+
+    Raises :class:`ModelFailed` with the constructor's own words.
+    """
+    with no_initialisation():
+        try:
+            with torch.device("meta"):
+                return source.build()
+        except BotecError:
+            raise
+        except Exception:
+            # Some constructors read the values of tensors they make: pages never written cost
+            # nothing, so build it for real, uninitialised.
+            try:
+                return source.build()
+            except BotecError:
+                raise
+            except Exception as error:
+                raise ModelFailed(
+                    f"building it raised {type(error).__name__}: {error}",
+                    "mend the model or its configuration",
+                    source.name,
+                ) from error
+
+
+@contextmanager
+def no_initialisation() -> Iterator[None]:
+    """Weights keep whatever memory held: only shapes are asked for."""
+    names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
+    kept = {name: getattr(nn.init, name) for name in names if callable(getattr(nn.init, name))}
+    try:
+        for name in kept:
+            setattr(nn.init, name, leave_alone)
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(nn.init, name, function)
+
+
+def leave_alone(tensor: Any = None, *args: Any, **kwargs: Any) -> Any:
+    return tensor
+
+
+@contextmanager
+def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
+    """``module`` with its parameters and buffers on the meta device, tied ones still tied."""
+    dtype = DTYPES.get(precision)
+    twins: dict[int, Any] = {}
+    kept: list[tuple[dict[str, Any], str, Any]] = []
+    training = {part: part.training for part in module.modules()}
+    try:
+        for part in module.modules():
+            for held in (part._parameters, part._buffers):
+                for name, tensor in held.items():
+                    if tensor is not None:
+                        kept.append((held, name, tensor))
+                        held[name] = twin_of(tensor, twins, dtype)
+        yield module
+    finally:
+        for held, name, tensor in kept:
+            held[name] = tensor
+        for part, mode in training.items():
+            part.training = mode
+
+
+def twin_of(tensor: Any, twins: dict[int, Any], dtype: Any) -> Any:
+    """A tensor of the same layout on the meta device; the same one for the same tensor."""
+    twin = twins.get(id(tensor))
+    if twin is None:
+        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        with torch.no_grad():
+            twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=kind, device="meta")
+        if isinstance(tensor, nn.Parameter):
+            twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
+        twins[id(tensor)] = twin
+    return twin

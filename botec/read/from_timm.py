@@ -1,0 +1,67 @@
+"""timm's models by name: ``timm:vit_small_patch16_224``, with or without a pretrained tag.
+
+The input is ``input_size`` of the model's pretrained configuration. Weights are never fetched.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from botec.errors import MissingPackage, UnknownName, nearest
+from botec.inputs import Input
+from botec.read.from_torchvision import make_importable
+from botec.read.given import hushed, with_inputs
+from botec.read.source import Source
+
+FORM = "timm:NAME"
+SCHEME = "timm:"
+
+
+def claims(text: str) -> bool:
+    """Whether ``text`` is ``timm:…``."""
+    return text.startswith(SCHEME)
+
+
+def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
+    """The model ``timm:NAME``, built without weights; input ``B, channels, height, width``.
+
+    Raises :class:`~botec.errors.UnknownName` (with the nearest names).
+    """
+    timm, name = library(text), text.removeprefix(SCHEME)
+    channels, high, wide = configuration(timm, name, text).input_size
+    own = (Input("B", channels, high, wide, name="x"),)
+    return with_inputs(Source(text, lambda: build(timm, name), own, {"B": 1}), inputs)
+
+
+def build(timm: Any, name: str) -> Any:
+    """A fresh model."""
+    with hushed():
+        return timm.create_model(name, pretrained=False)
+
+
+def configuration(timm: Any, name: str, text: str) -> Any:
+    """timm's record of the model (and tag). Raises :class:`~botec.errors.UnknownName`."""
+    bare, dot, tag = name.partition(".")
+    if not timm.is_model(bare):
+        do = nearest(bare, timm.list_models()) or "use a name of timm.list_models()"
+        raise UnknownName("timm has no such model", do, text)
+    try:
+        return timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{bare}.*")]
+        do = nearest(tag, tags) or f"leave the tag out: timm:{bare}"
+        raise UnknownName(f"{bare} has no weights tagged {tag!r}", do, text) from None
+
+
+@cache
+def library(asked: str) -> Any:
+    """``timm``. Raises :class:`~botec.errors.MissingPackage`."""
+    make_importable()
+    try:
+        with hushed():
+            import timm
+    except ImportError:
+        do = 'install it with pip install "botec[zoo]"'
+        raise MissingPackage("timm is not installed", do, asked) from None
+    return timm

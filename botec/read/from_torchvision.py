@@ -1,0 +1,145 @@
+"""torchvision's models by name: ``torchvision:resnet50``.
+
+The input is the one torchvision's own published operation counts (``_ops`` of its weights) were
+taken on: a random 512 x 512 picture put through the transforms of the DEFAULT weights, that is
+their crop where they crop, their resize where they do not; 16 frames for video. Weights are never
+fetched.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from botec.errors import BadInput, MissingPackage, UnknownName, nearest
+from botec.inputs import Input
+from botec.read.given import hushed, with_inputs
+from botec.read.source import Source
+
+FORM = "torchvision:NAME"
+SCHEME = "torchvision:"
+RAW = (512, 512)
+FRAMES = 16
+
+# The operators whose schema torchvision's own Python needs when it is imported.
+SCHEMAS = {
+    "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+
+
+def claims(text: str) -> bool:
+    """Whether ``text`` is ``torchvision:…``."""
+    return text.startswith(SCHEME)
+
+
+def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
+    """The model ``torchvision:NAME``, built without weights.
+
+    Raises :class:`~botec.errors.UnknownName` (with the nearest names), or
+    :class:`~botec.errors.BadInput` for detection models, which take no tensor of a fixed shape.
+    """
+    name = text.removeprefix(SCHEME)
+    models = torchvision_models(text)
+    if name not in models.list_models():
+        do = nearest(name, models.list_models()) or "use a name of torchvision.models.list_models()"
+        raise UnknownName("torchvision has no such model", do, text)
+    own, notes = own_inputs(models, name, text)
+    found = Source(text, lambda: build(models, name), own, {"B": 1}, notes=notes)
+    return with_inputs(found, inputs)
+
+
+def build(models: Any, name: str) -> Any:
+    """A fresh model; neither its weights nor those of its backbone are fetched."""
+    wanted = inspect.signature(models.get_model_builder(name)).parameters
+    none = {key: None for key in ("weights", "weights_backbone") if key in wanted}
+    with hushed():
+        return models.get_model(name, **none)
+
+
+def own_inputs(models: Any, name: str, text: str) -> tuple[tuple[Input, ...], tuple[str, ...]]:
+    """How the model is called, and what to say about it; which kind it is, its module says."""
+    kind = models.get_model_builder(name).__module__.split(".")[2]
+    if kind == "detection":
+        seen = "a detection model takes a list of pictures, and its boxes depend on what they show"
+        raise BadInput(seen, "ask for its backbone instead, such as torchvision:resnet50", text)
+    high, wide = picture(models, name)
+    if kind == "optical_flow":
+        pair = [Input("B", 3, high, wide, name=key) for key in ("image1", "image2")]
+        return tuple(pair), (f"pictures of {high} x {wide}, as in torchvision's own count",)
+    if kind == "video":
+        return (Input("B", 3, FRAMES, high, wide, name="x"),), (f"{FRAMES} frames",)
+    return (Input("B", 3, high, wide, name="x"),), ()
+
+
+def picture(models: Any, name: str) -> tuple[int, int]:
+    """Height and width of the picture the DEFAULT weights were documented on."""
+    with hushed():
+        transforms = models.get_model_weights(name).DEFAULT.transforms
+    return picture_after(getattr(transforms, "keywords", {}))
+
+
+def picture_after(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """What a transform of these ``settings`` makes of a 512 x 512 picture.
+
+    A crop decides; else a resize does, which takes one edge or both; else nothing changes.
+    """
+    size = settings.get("crop_size") or settings.get("resize_size") or RAW
+    edges = [size] if isinstance(size, int) else list(size)
+    return edges[0], edges[-1]
+
+
+@cache
+def torchvision_models(asked: str = "") -> Any:
+    """``torchvision.models``, imported even where torchvision's compiled operators cannot load.
+
+    Raises :class:`~botec.errors.MissingPackage`.
+    """
+    make_importable()
+    try:
+        import torchvision.models as models
+    except ImportError:
+        do = 'install it with pip install "botec[zoo]"'
+        raise MissingPackage("torchvision is not installed", do, asked) from None
+    return models
+
+
+@cache
+def make_importable() -> None:
+    """Makes ``import torchvision`` work, here and inside timm and transformers, where it is there.
+
+    Its compiled operators load only beside the torch they were built for; without them its Python
+    stops at the first operator it registers a shape rule for. Then, and only then, the missing
+    schemas are declared: networks of torch's own operators work, box operators stay refused.
+    """
+    with hushed():
+        try:
+            import torchvision  # noqa: F401
+        except ImportError:
+            pass
+        except RuntimeError:
+            forget("torchvision")
+            declare_schemas()
+
+
+def forget(package: str) -> None:
+    """Drops a half-imported package, so that it can be imported again."""
+    for name in [key for key in sys.modules if key.split(".")[0] == package]:
+        del sys.modules[name]
+
+
+def declare_schemas() -> None:
+    """Declares the operators of :data:`SCHEMAS` that nobody has declared, without kernels."""
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name, schema in SCHEMAS.items():
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(name + schema)
+    declared.append(library)
+
+
+declared: list[Any] = []  # a library's operators live as long as the library does

@@ -1,0 +1,117 @@
+"""Inputs the user gives, laid over the inputs a door knows.
+
+The rules, in order:
+
+1. An input whose name the source has replaces that one. An input without a name replaces the first
+   one not yet replaced (labels are replaced by name only). What replaces keeps the name, the bound
+   on its entries, and, where the source wants whole numbers and the user said nothing or
+   ``float32``, the type.
+2. An input with another name is added: the model is called with it as well.
+3. More inputs without a name than the source can be called with replace the source's own wholly.
+4. What the user leaves alone follows: where ``S`` became ``128`` or ``L``, every other input that
+   says ``S`` says ``128`` or ``L`` too, and labels follow fixed sizes as well (a label map follows
+   its picture). A size that became two different ones is left as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from botec.inputs import Input
+from botec.read.source import Source
+
+Size = int | str
+
+
+def with_inputs(source: Source, given: Sequence[Input]) -> Source:
+    """``source``, called with ``given`` where the user gave any (see the rules above)."""
+    if not given:
+        return source
+    unnamed = [one for one in given if not one.name]
+    if len(unnamed) > len([one for one in source.inputs if not one.only]):
+        return limited(source, tuple(given))
+    pairs = paired(source.inputs, given)
+    became = renamed(pairs)
+    inputs = [merged(own, pairs[own]) if own in pairs else follow(own, became) for own in source.inputs]
+    taken = [id(one) for one in pairs.values()]
+    inputs += [one for one in given if id(one) not in taken]
+    kept = replace(source, notes=source.notes + kept_types(pairs))
+    return limited(kept, tuple(inputs), became)
+
+
+def paired(own: Sequence[Input], given: Sequence[Input]) -> dict[Input, Input]:
+    """Which own input each given one replaces: by name first, then in order."""
+    named = {one.name: one for one in given if one.name}
+    pairs = {one: named[one.name] for one in own if one.name in named}
+    free = [one for one in own if one not in pairs and not one.only]
+    unnamed = [one for one in given if not one.name]
+    return {**pairs, **dict(zip(free, unnamed, strict=False))}
+
+
+def merged(own: Input, given: Input) -> Input:
+    """``given`` in the place of ``own``: its sizes, the other's name, bound and whole-number type."""
+    dtype = own.dtype if keeps_type(own, given) else given.dtype
+    return Input(*given.sizes, dtype=dtype, name=own.name, below=own.below, only=own.only)
+
+
+def keeps_type(own: Input, given: Input) -> bool:
+    return given.dtype == "float32" and own.dtype in ("int64", "int32", "bool")
+
+
+def kept_types(pairs: Mapping[Input, Input]) -> tuple[str, ...]:
+    return tuple(
+        f"input {own.name} is {own.dtype}, as the model needs it"
+        for own, given in pairs.items()
+        if keeps_type(own, given)
+    )
+
+
+def renamed(pairs: Mapping[Input, Input]) -> dict[Size, Size]:
+    """What each size that changed became; sizes that became two different ones are left out."""
+    became: dict[Size, set[Size]] = {}
+    for own, given in pairs.items():
+        if len(own.sizes) == len(given.sizes):
+            for old, new in zip(own.sizes, given.sizes, strict=True):
+                became.setdefault(old, set()).add(new)
+    return {old: new.pop() for old, new in became.items() if len(new) == 1 and new != {old}}
+
+
+def follow(own: Input, became: Mapping[Size, Size]) -> Input:
+    """``own`` with the changes of the others: named sizes always, fixed ones in labels only."""
+    moves = {old: new for old, new in became.items() if own.only or isinstance(old, str)}
+    sizes = [moves.get(size, size) for size in own.sizes]
+    return Input(*sizes, dtype=own.dtype, name=own.name, below=own.below, only=own.only)
+
+
+def limited(
+    source: Source, inputs: tuple[Input, ...], became: Mapping[Size, Size] | None = None
+) -> Source:
+    """``source`` with ``inputs``; a renamed dimension keeps its default and its bound."""
+    names = {name for one in inputs for name in one.names}
+    moves = {old: new for old, new in (became or {}).items() if isinstance(old, str)}
+    defaults = {moves.get(name, name): size for name, size in source.defaults.items()}
+    most = {moves.get(name, name): size for name, size in source.most.items()}
+    return replace(
+        source,
+        inputs=inputs,
+        defaults={name: size for name, size in defaults.items() if name in names},
+        most={name: size for name, size in most.items() if name in names},
+    )
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Libraries' warnings and log lines held back: the page says what the reader must know."""
+    before: Any = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,503 @@
+"""Records what a step does, in shapes only: one dispatch mode over tensors of the meta device.
+
+Every op passes here below autograd. A cache keyed by the layouts of the arguments stands in front
+of the meta kernels, many of which are slow Python: a call seen before is answered by making empty
+outputs of the known layouts. Memory is followed by weak references on storages: a death is noted
+the moment the last tensor, saved tensors of autograd included, lets go.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+import weakref
+from array import array
+from bisect import bisect_right
+from typing import Any
+
+import torch
+from torch._prims_common import is_non_overlapping_and_dense_or_false as is_dense
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from botec.errors import BotecError, DataDependent
+from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
+from botec.read.shadow import Shadow, UnknownValueError
+from botec.read.shapes import layouts_of
+from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
+
+META = torch.device("meta")
+WHOLE = (torch.int64, torch.int32, torch.bool, torch.int16, torch.uint8, torch.int8)
+SIMPLE = {int, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, str}
+UNSET = {"aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty"}
+empty_strided = torch.empty_strided
+current_node = torch._C._current_autograd_node
+aten = torch.ops.aten
+OPS: dict[Any, OpInfo] = {}
+
+
+class Life:
+    """A storage while it lives: its number, and the weak reference that tells its death."""
+
+    __slots__ = ("node", "number", "seen", "watch")
+
+    def __init__(self, number: int, node: int, seen: bool) -> None:
+        self.number, self.node, self.seen = number, node, seen
+        self.watch: Any = None
+
+
+class Recorder(TorchDispatchMode):
+    """Three rows of events (as :class:`botec.program.Stream`), the signatures, and storage sizes."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # the documented opt-out of a wrapper that costs 3 µs an op
+
+    def __init__(self, cache: dict[Any, Signature] | None = None) -> None:
+        super().__init__()
+        self.kinds, self.index, self.scopes = array("i"), array("i"), array("i")
+        self.signatures: list[Signature] = []
+        self.numbers: dict[int, int] = {}
+        self.sizes: list[int] = []
+        self.births: list[tuple[int, int]] = []  # (event of the op, which output) of each storage
+        self.roles: dict[int, tuple[str, str]] = {}
+        self.live: dict[int, Life] = {}
+        self.cache: dict[Any, Signature] = {} if cache is None else cache
+        self.shadow = Shadow()
+        self.answers: list[str] = []
+        self.failure: BaseException | None = None
+        self.recording = True
+        self.stack = [0]
+        self.scope = 0
+        self.marks_at, self.marks_scope = [-1], [0]
+        self.backward = False
+        self.node = -1
+        self.pending: tuple[int, Life, int] | None = None
+        self.twins: dict[int, tuple[Any, Any]] = {}
+
+    # -- events -----------------------------------------------------------------------------
+
+    def event(self, kind: int, index: int) -> None:
+        self.kinds.append(kind)
+        self.index.append(index)
+        self.scopes.append(self.scope)
+
+    def phase(self, name: str) -> None:
+        """The step enters a phase (``"end"`` closes the last one)."""
+        self.scope, self.node = 0, -1
+        self.event(PHASE, PHASES.index(name) if name in PHASES else len(PHASES))
+        self.backward = name == "backward"
+        self.recording = self.recording and name != "end"
+
+    def enter(self, scope: int) -> None:
+        """A module starts: autograd nodes made from here on are its own."""
+        self.stack.append(scope)
+        self.mark(scope)
+
+    def leave(self) -> None:
+        """The module ends: its caller goes on."""
+        self.stack.pop()
+        self.mark(self.stack[-1])
+
+    def mark(self, scope: int) -> None:
+        self.scope = scope
+        self.marks_at.append(torch._C._autograd._get_sequence_nr())
+        self.marks_scope.append(scope)
+
+    def find_scope(self) -> None:
+        """In the backward pass: the module whose forward made the node that runs now."""
+        node = current_node()
+        if node is None or len(self.stack) > 1:
+            self.node = -1
+            return
+        number = node._sequence_nr()
+        if number != self.node:
+            self.node = number
+            if number < 2**62:
+                self.scope = self.marks_scope[bisect_right(self.marks_at, number) - 1]
+
+    # -- storages ---------------------------------------------------------------------------
+
+    def track(self, tensor: Any, op: int = -1, output: int = 0, seen: bool = True) -> int:
+        """The number of a tensor's storage; a new one is born (unless it is not to be ``seen``)."""
+        storage = tensor.untyped_storage()
+        address = storage._cdata
+        life = self.live.get(address)
+        if life is not None:
+            return life.number
+        number = len(self.sizes)
+        self.sizes.append(storage.nbytes())
+        self.births.append((op, output))
+        life = Life(number, self.node, seen and self.recording)
+        self.live[address] = life
+        if life.seen:
+            self.event(BIRTH, number)
+
+        def died(_: Any, address: int = address, life: Life = life) -> None:
+            self.live.pop(address, None)
+            self.death(life)
+
+        life.watch = weakref.ref(storage, died)
+        return number
+
+    def death(self, life: Life) -> None:
+        if not (life.seen and self.recording):
+            return
+        pending, self.pending = self.pending, None
+        if pending is not None and pending[0] == life.number and pending[2] == len(self.kinds):
+            self.undo_birth(pending[1], life.number)
+            return
+        self.event(DEATH, life.number)
+
+    def undo_birth(self, new: Life, old: int) -> None:
+        """The real engine added in place: the new storage was the old one all along."""
+        self.kinds.pop(), self.index.pop(), self.scopes.pop()
+        new.number = old
+
+    def adopt(self, tensor: Any, role: str, name: str = "") -> int:
+        """A storage that is there before the step: a parameter, a buffer, an input, a state."""
+        number = self.track(tensor)
+        self.roles.setdefault(number, (role, name))
+        return number
+
+    def place(self, tensor: Any) -> int:
+        """The number of a tensor's storage, -1 where it is not of this trace."""
+        life = self.live.get(tensor.untyped_storage()._cdata)
+        return -1 if life is None else life.number
+
+    # -- ops --------------------------------------------------------------------------------
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        try:
+            return self.run(func, args, kwargs)
+        except BaseException as error:
+            if self.failure is None:
+                self.failure = error
+            raise
+
+    def run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        info = OPS.get(func)
+        if info is None:
+            info = OPS[func] = OpInfo(func, len(OPS))
+        if info.factory and kwargs and kwargs.get("device") is not None:
+            kwargs["device"] = META
+        try:
+            named = (tuple(kwargs), layouts(kwargs.values())) if kwargs else None
+            key = (info.number, layouts(args), named)
+            signature = self.cache.get(key)
+        except TypeError:
+            key, signature = None, None
+        if signature is None:
+            return self.first_time(info, key, args, kwargs)
+        way = signature.way
+        if way == PURE and signature.outputs is not None:
+            self.note_op(signature)
+            out = self.remake(signature)
+        elif way == IN_PLACE:
+            self.note_op(signature)
+            out = args[0]
+        else:
+            out = func(*args, **kwargs) if kwargs else func(*args)
+            self.note_op(signature)
+            if way != VIEW:
+                self.track_all(out)
+        if signature.shadowed:
+            self.note_value(func, args, kwargs, out)
+        if func is ADD:
+            self.watch_addition(args, out)
+        return out
+
+    def note_op(self, signature: Signature) -> None:
+        if not self.recording or signature.info.silent:
+            return
+        if self.backward:
+            self.find_scope()
+        number = self.numbers.get(id(signature))
+        if number is None:
+            number = self.numbers[id(signature)] = len(self.signatures)
+            self.signatures.append(signature)
+        self.kinds.append(OP)
+        self.index.append(number)
+        self.scopes.append(self.scope)
+
+    def remake(self, signature: Signature) -> Any:
+        """Empty outputs of the layouts this call gave before."""
+        op = len(self.kinds) - 1
+        spec = signature.outputs
+        if type(spec) is tuple:
+            out = empty_strided(spec[0], spec[1], dtype=spec[2], device=META)
+            self.track(out, op)
+            return out
+        made = []
+        for place, layout in enumerate(spec):
+            one = None
+            if layout is not None:
+                one = empty_strided(layout[0], layout[1], dtype=layout[2], device=META)
+                self.track(one, op, place)
+            made.append(one)
+        return signature.many(made)
+
+    def first_time(self, info: OpInfo, key: Any, args: Any, kwargs: Any) -> Any:
+        func = info.func
+        if any(not tensor.is_meta for tensor in tensors(args, kwargs)):
+            return self.from_host(func, info, args, kwargs)
+        answered = self.answer(func, info, args)
+        if answered is not None:
+            return answered[0]
+        way = info.way
+        spec = layouts_of(info, args, kwargs) if way == PURE and key is not None else None
+        signature = Signature(info, way, key or (info.number, real_layouts(args), None))
+        if spec is not None:
+            signature.outputs = spec
+            signature.results = (spec,) if type(spec) is tuple else tuple(spec)
+            self.note_op(signature)
+            out = self.remake(signature)
+        else:
+            out = func(*args, **kwargs) if kwargs else func(*args)
+            self.describe(signature, args, kwargs, out)
+            self.note_op(signature)
+            self.track_all(out)
+        self.note_first_value(signature, args, kwargs, out)
+        if key is not None:
+            self.cache[key] = signature
+        if func is ADD:
+            self.watch_addition(args, out)
+        return out
+
+    def describe(self, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
+        """Keep the outputs' layouts, and whether they can be made without running the op."""
+        many = isinstance(out, (list, tuple))
+        outs = list(out) if many else [out]
+        if not all(one is None or isinstance(one, torch.Tensor) for one in outs):
+            outs, signature.way = list(tensors(outs, None)), OTHER
+        signature.results = tuple(None if one is None else layout_of(one) for one in outs)
+        if signature.way != PURE:
+            return
+        inside = {tensor.untyped_storage()._cdata for tensor in tensors(args, kwargs)}
+        if any(one is not None and one.untyped_storage()._cdata in inside for one in outs):
+            signature.way = OTHER  # it gave back an input's memory: a copy that was none
+        elif many:
+            signature.outputs = list(signature.results)
+            signature.many = list if isinstance(out, list) else tuple
+        else:
+            signature.outputs = signature.results[0]
+
+    def track_all(self, out: Any) -> None:
+        op = len(self.kinds) - 1
+        if isinstance(out, torch.Tensor):
+            self.track(out, op)
+        elif isinstance(out, (list, tuple)):
+            for place, one in enumerate(out):
+                if isinstance(one, torch.Tensor):
+                    self.track(one, op, place)
+
+    # -- values -----------------------------------------------------------------------------
+
+    def answer(self, func: Any, info: OpInfo, args: Any) -> tuple[Any] | None:
+        """Ops that ask for values: answered from the shadow, refused by name otherwise."""
+        if func is aten._local_scalar_dense.default:
+            value = self.known_value(args[0], info).item()
+            self.answers.append(f"{args[0].dtype} value {value}")
+            return (value,)
+        if info.name in ("aten.equal", "aten.is_nonzero"):
+            values = [self.known_value(tensor, info) for tensor in args]
+            return (bool(func(*values)),)
+        if info.name in ("aten.nonzero", "aten.masked_select", "aten._unique2"):
+            values = [self.known_value(tensor, info) for tensor in tensors(args, None)]
+            rest = args[len(values) :]
+            return (self.from_values(func(*values, *rest)),)
+        return None
+
+    def known_value(self, tensor: Any, info: OpInfo) -> Any:
+        try:
+            return self.shadow.value(self.place(tensor), tensor)
+        except UnknownValueError:
+            where = user_line()
+            raise DataDependent(
+                f"{info.name} needs a value that only real data gives{where}",
+                "take the data-dependent branch out of forward, or read a part of the model",
+            ) from None
+
+    def from_values(self, value: Any) -> Any:
+        """Meta twins of real tensors whose values are remembered."""
+        if isinstance(value, (tuple, list)):
+            return type(value)(self.from_values(part) for part in value)
+        twin = empty_strided(value.shape, value.stride(), dtype=value.dtype, device=META)
+        self.shadow.constant(self.track(twin), twin, value)
+        return twin
+
+    def from_host(self, func: Any, info: OpInfo, args: Any, kwargs: Any) -> Any:
+        """A real tensor meets the trace (a constant, an attribute of the model): use its twin.
+
+        Where all are real (an optimizer's step counter), the op is run for what it is.
+        """
+        if not any(tensor.is_meta for tensor in tensors(args, kwargs)) and not to_meta(kwargs):
+            out = func(*args, **kwargs) if kwargs else func(*args)
+            signature = Signature(info, OTHER, (info.number, real_layouts(args), None))
+            signature.results = tuple(map(layout_of, tensors([out], None)))
+            self.note_op(self.cache.setdefault(("host", *signature.key[:2]), signature))
+            self.track_all(out)
+            return out
+        args = self.replace(args)
+        kwargs = {name: self.replace(value) for name, value in kwargs.items()} if kwargs else kwargs
+        return self.run(func, args, kwargs)
+
+    def replace(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and not value.is_meta:
+            return self.twin(value)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.replace(part) for part in value)
+        return value
+
+    def twin(self, real: Any) -> Any:
+        known = self.twins.get(id(real))
+        if known is not None and known[0]() is real:
+            return known[1]
+        out = empty_strided(real.shape, real.stride(), dtype=real.dtype, device=META)
+        number = self.track(out, seen=False)
+        if real.dtype in WHOLE or real.dim() == 0:
+            self.shadow.constant(number, out, real.detach().clone())
+        self.twins[id(real)] = (weakref.ref(real), out)
+        return out
+
+    def note_first_value(self, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
+        """Whether results of this call can have values known from shapes."""
+        drawn = torch.Tag.nondeterministic_seeded in signature.info.func.tags
+        if not isinstance(out, torch.Tensor) or drawn or signature.info.name in UNSET:
+            return
+        self.note_value(signature.info.func, args, kwargs, out)
+        signature.shadowed = (
+            out.dtype in WHOLE
+            or signature.way == VIEW
+            or self.shadow.knows(self.place(out), out)
+        )
+
+    def note_value(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """Keep how ``out`` was made, where its first argument (if any) is known itself."""
+        first = next(iter(tensors(args, kwargs)), None)
+        blank = first is not None and makes_new(func)
+        if first is None or blank or self.place(first) in self.shadow.entries:
+            self.shadow.note(self.place(out), out, func, args, kwargs, self.place)
+
+    # -- what a dispatch mode changes, and is undone -----------------------------------------
+
+    def watch_addition(self, args: Any, out: Any) -> None:
+        """``a + b`` the real run does in place: summing gradients, and a linear layer's bias.
+
+        PyTorch adds out of place while any dispatch mode is active; if ``a`` dies at once, nobody
+        else held it and the real run has reused its memory (``InputBuffer::accumulate``,
+        ``at::linear``).
+        """
+        if not self.recording or not isinstance(args[1], torch.Tensor) or self.kinds[-1] != BIRTH:
+            return
+        first, second = args[0], args[1]
+        old = self.live.get(first.untyped_storage()._cdata)
+        new = self.live.get(out.untyped_storage()._cdata)
+        if old is None or new is None or self.sizes[old.number] != self.sizes[new.number]:
+            return
+        if self.backward:
+            same = first.shape == second.shape and first.dtype == second.dtype
+            whole = same and not first._is_view() and is_dense(first)
+            usable = whole and old.node != new.node and called_by_engine()
+        else:
+            usable = second.dim() == 1 and called_by_linear() and self.follows_view()
+        if usable:
+            self.pending = (old.number, new, len(self.kinds))
+
+    def follows_view(self) -> bool:
+        """Whether the op before this one gave a product its shape back, as ``at::linear`` does."""
+        before = [i for i in range(max(0, len(self.kinds) - 6), len(self.kinds)) if self.kinds[i] == OP]
+        if len(before) < 2:
+            return False
+        return self.signatures[self.index[before[-2]]].info.name == "aten._unsafe_view"
+
+
+ADD = aten.add.Tensor
+
+
+def layouts(values: Any) -> tuple[Any, ...]:
+    """Arguments as something hashable: a tensor is its ``(shape, stride, dtype)``."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is torch.Tensor or kind is torch.nn.Parameter:
+            if not value.is_meta:
+                raise TypeError
+            found.append((value.shape, value.stride(), value.dtype))
+        elif kind in SIMPLE:
+            found.append(value)
+        elif kind is float or kind is bool:
+            found.append((kind, value))
+        elif kind is list or kind is tuple:
+            found.append(layouts(value))
+        elif isinstance(value, torch.Tensor):
+            if not value.is_meta:
+                raise TypeError
+            found.append((value.shape, value.stride(), value.dtype))
+        else:
+            found.append(value)
+    return tuple(found)
+
+
+def real_layouts(values: Any) -> tuple[Any, ...]:
+    """:func:`layouts` of arguments that hold real tensors."""
+    return tuple(layout_of(v) if isinstance(v, torch.Tensor) else v for v in values)
+
+
+def layout_of(tensor: Any) -> tuple[Any, Any, Any]:
+    strided = tensor.layout is torch.strided
+    return tensor.shape, tensor.stride() if strided else (), tensor.dtype
+
+
+def tensors(args: Any, kwargs: Any) -> list[Any]:
+    """Every tensor among the arguments, lists opened."""
+    found: list[Any] = []
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found.extend(tensors(value, None))
+    return found
+
+
+def to_meta(kwargs: Any) -> bool:
+    """Whether the op was asked to put its result on the traced device."""
+    return bool(kwargs) and kwargs.get("device") is META
+
+
+def caller() -> Any:
+    """The Python frame that the op came from."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return frame
+
+
+def called_by_engine() -> bool:
+    """Whether the op comes from the autograd engine itself, with no Python of anyone between."""
+    frame = caller()
+    return frame is None or frame.f_code.co_name == "_engine_run_backward"
+
+
+def called_by_linear() -> bool:
+    """Whether the op comes out of a call (``F.linear``), not out of a ``+`` the author wrote."""
+    frame = caller()
+    if frame is None:
+        return False
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] != "BINARY_OP"
+
+
+def makes_new(func: Any) -> bool:
+    """Whether the op fills a new tensor and takes only the shape of its first argument."""
+    name = func._schema.name.split("::")[1]
+    return name.endswith("_like") or name.startswith("new_")
+
+
+def user_line() -> str:
+    """``" (model.py line 12)"``: where the author asked, outside of torch and botec."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if "/torch/" not in name and "/botec/" not in name:
+            return f" ({name.rsplit('/', 1)[-1]} line {frame.f_lineno})"
+        frame = frame.f_back
+    return ""

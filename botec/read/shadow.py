@@ -1,0 +1,130 @@
+"""The values of small whole-number tensors that follow from shapes alone.
+
+A model may ask for a value while it runs on shapes: attention masks are compared, ``arange`` is
+summed, and ``.item()`` decides a branch. Where the tensor was made from shapes and constants only,
+its value is known; it is worked out, lazily, when somebody asks. What depends on data is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Geometry = tuple[int, tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(slots=True)
+class Known:
+    """How a tensor's value is made: ``func`` of encoded arguments, or the ``value`` itself."""
+
+    func: Any
+    args: Any
+    kwargs: Any
+    changes_first: bool
+    value: Any = None
+
+
+class UnknownValueError(Exception):
+    """The value is not known from shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A tensor argument, by how its value is made."""
+
+    known: Known
+
+
+class Shadow:
+    """Recipes for tensor values, by storage number and geometry; holds no tensors of the trace."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, dict[Geometry, Known]] = {}
+
+    def note(self, storage: int, out: Any, func: Any, args: Any, kwargs: Any, place: Any) -> None:
+        """Remember how ``out`` came to be; forget it where an argument's value is unknown.
+
+        ``place(tensor)`` gives the storage number of a tensor argument.
+        """
+        mutable = func._schema.is_mutable
+        try:
+            encoded = self.encode(blank(func, args), place)
+            named = {key: self.encode(value, place) for key, value in (kwargs or {}).items()}
+        except UnknownValueError:
+            self.forget(storage, out, mutable)
+            return
+        self.forget(storage, out, mutable)
+        known = Known(func, encoded, named, mutable)
+        self.entries.setdefault(storage, {})[geometry(out)] = known
+
+    def constant(self, storage: int, out: Any, value: Any) -> None:
+        """Remember the value itself (of ``torch.tensor([1, 2])``, say)."""
+        self.entries.setdefault(storage, {})[geometry(out)] = Known(None, (), {}, False, value)
+
+    def forget(self, storage: int, out: Any, mutable: bool) -> None:
+        """A tensor was overwritten: what looked at its memory is no longer known."""
+        if mutable:
+            self.entries.pop(storage, None)
+        elif storage in self.entries:
+            self.entries[storage].pop(geometry(out), None)
+
+    def knows(self, storage: int, tensor: Any) -> bool:
+        """Whether the tensor's value follows from shapes."""
+        return geometry(tensor) in self.entries.get(storage, {})
+
+    def value(self, storage: int, tensor: Any) -> Any:
+        """The value, as a real tensor. Raises :class:`UnknownValueError`."""
+        known = self.entries.get(storage, {}).get(geometry(tensor))
+        if known is None:
+            raise UnknownValueError
+        from torch.utils._python_dispatch import _disable_current_modes
+
+        with _disable_current_modes():
+            return evaluate(known)
+
+    def encode(self, value: Any, place: Any) -> Any:
+        if hasattr(value, "untyped_storage"):
+            known = self.entries.get(place(value), {}).get(geometry(value))
+            if known is None:
+                raise UnknownValueError
+            return Reference(known)
+        if isinstance(value, (list, tuple)):
+            return tuple(self.encode(part, place) for part in value)
+        return value
+
+
+def blank(func: Any, args: Any) -> Any:
+    """Of an op that fills a new tensor only the shape of the first argument matters."""
+    name = func._schema.name.split("::")[1]
+    if not args or not (name.endswith("_like") or name.startswith("new_")):
+        return args
+    import torch
+
+    first = args[0]
+    empty = Known(torch.empty, (tuple(first.shape),), {"dtype": first.dtype}, False)
+    return (Reference(empty), *args[1:])
+
+
+def geometry(tensor: Any) -> Geometry:
+    return tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
+
+
+def evaluate(known: Known) -> Any:
+    """Work the value out on the CPU, once."""
+    if known.value is None:
+        args = decode(known.args)
+        if known.changes_first:
+            args = (args[0].clone(), *args[1:])
+        kwargs = {key: decode(value) for key, value in known.kwargs.items()}
+        known.value = known.func(*args, **kwargs)
+    return known.value
+
+
+def decode(value: Any) -> Any:
+    import torch
+
+    if isinstance(value, Reference):
+        return evaluate(value.known)
+    if isinstance(value, (list, tuple)):
+        return tuple(decode(part) for part in value)
+    return torch.device("cpu") if isinstance(value, torch.device) else value

@@ -1,0 +1,247 @@
+"""One step of a network, run for real on tensors without data, while a recorder listens.
+
+A training step is: forward, loss, backward, ``optimizer.step()``, ``zero_grad(set_to_none=True)``;
+the outputs are let go once the loss is taken from them. It is the step of a run that goes on: the
+optimizer's states are there from the start. Inference is one forward in ``eval`` mode without
+gradients, its outputs still held at the end.
+"""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from botec.errors import BadInput, BotecError, ModelFailed, UnknownName, nearest
+from botec.program import Setting
+from botec.read.decisions import cpu_decisions
+from botec.read.recorder import META, Recorder
+from botec.read.source import Source
+
+DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Subject:
+    """A module ready to be traced at any point: its parameters, scopes and optimizer."""
+
+    def __init__(self, module: nn.Module, source: Source, setting: Setting) -> None:
+        self.module, self.source, self.setting = module, source, setting
+        self.scopes = {id(part): place for place, part in enumerate(named(module).values())}
+        self.parameters = list(dict.fromkeys(module.parameters()))
+        self.trained = [p for p in self.parameters if p.requires_grad]
+        self.cache: dict[Any, Any] = {}
+        self.optimizer: Any = None
+        self.loss = ""
+        if setting.train and not self.trained:
+            raise BadInput(
+                "the model has no parameter that requires a gradient", "use --infer", source.name
+            )
+
+    def run(self, point: Mapping[str, int]) -> Recorder:
+        """The step at ``point``. Raises :class:`ModelFailed` where the model does."""
+        if self.setting.train and self.setting.optimizer and self.optimizer is None:
+            self.prime(point)
+        return self.record(Recorder(self.cache), point)
+
+    def prime(self, point: Mapping[str, int]) -> None:
+        """Make the optimizer and let one unrecorded step give it its states."""
+        self.optimizer = optimizer_named(self.setting.optimizer or "", self.trained)
+        recorder = Recorder(self.cache)
+        recorder.recording = False
+        self.record(recorder, point)
+
+    def record(self, recorder: Recorder, point: Mapping[str, int]) -> Recorder:
+        self.module.train(self.setting.train)
+        positional, named_inputs = inputs_at(self.source, self.setting, point)
+        self.adopt(recorder, [*positional, *named_inputs.values()])
+        try:
+            with listening(recorder), scoped(self.scopes, recorder, self.checkpointed()):
+                self.train(recorder, positional, named_inputs)
+        except Exception as error:
+            raise explained(recorder.failure or error, self.source.name, point) from error
+        finally:
+            for parameter in self.parameters:
+                parameter.grad = None
+        return recorder
+
+    def adopt(self, recorder: Recorder, inputs: list[Any]) -> None:
+        """What is there before the step starts, with its role."""
+        for name, parameter in self.module.named_parameters():
+            recorder.adopt(parameter, "parameter", name)
+        for name, buffer in self.module.named_buffers():
+            recorder.adopt(buffer, "buffer", name)
+        for tensor in inputs:
+            recorder.adopt(tensor, "input")
+        for state in self.optimizer.state.values() if self.optimizer else ():
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor):
+                    recorder.adopt(value, "optimizer", name)
+
+    def train(self, recorder: Recorder, positional: list[Any], named_inputs: Any) -> None:
+        recorder.phase("forward")
+        if not self.setting.train:
+            with torch.no_grad():
+                held = self.module(*positional, **named_inputs)
+            recorder.phase("end")
+            del held
+            return
+        loss = self.loss_of(self.module(*positional, **named_inputs))
+        recorder.phase("backward")
+        with torch.autograd.set_multithreading_enabled(False):
+            loss.backward()
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                recorder.roles[recorder.place(parameter.grad)] = ("gradient", "")
+        if self.optimizer is not None:
+            recorder.phase("optimizer")
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        recorder.phase("end")
+
+    def loss_of(self, output: Any) -> Any:
+        """The model's own loss, or the mean of its first floating output."""
+        own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+        if isinstance(own, torch.Tensor):
+            self.loss = "the model's own"
+            return own if own.dim() == 0 else own.mean()
+        first = next((t for t in walk(output) if t.is_floating_point() and t.requires_grad), None)
+        if first is None:
+            raise BadInput("no output of the model depends on a trained parameter", "use --infer")
+        if first.dim() == 0:
+            self.loss = "the model's output"
+            return first
+        self.loss = "mean of the first floating output"
+        return first.mean()
+
+    def checkpointed(self) -> frozenset[int]:
+        """The repeated blocks whose activations are recomputed, where that was asked for."""
+        if not self.setting.checkpoint:
+            return frozenset()
+        return frozenset(id(block) for block in blocks(self.module))
+
+
+def named(module: nn.Module) -> dict[str, nn.Module]:
+    """Every module once, under the first path its author gave it."""
+    return dict(module.named_modules())
+
+
+def blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Children of a list or sequence of two or more modules of one class, none of them a leaf."""
+    for part in module.modules():
+        if isinstance(part, (nn.ModuleList, nn.Sequential)):
+            children = list(part.children())
+            same = len({type(child) for child in children}) == 1
+            if len(children) > 1 and same and next(children[0].children(), None) is not None:
+                yield from children
+
+
+def walk(output: Any) -> Iterator[torch.Tensor]:
+    """Every tensor of a model's output, containers in their own order."""
+    if isinstance(output, torch.Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        for part in output.values():
+            yield from walk(part)
+    elif isinstance(output, (list, tuple)):
+        for part in output:
+            yield from walk(part)
+
+
+def inputs_at(source: Source, setting: Setting, point: Mapping[str, int]) -> Any:
+    """The tensors of the call: those without a name first, then by keyword."""
+    positional, keywords = [], dict(source.arguments)
+    dtype = DTYPES.get(setting.precision)
+    for one in source.inputs:
+        if one.only == "train" and not setting.train:
+            continue
+        kind = getattr(torch, one.dtype)
+        if dtype is not None and kind.is_floating_point:
+            kind = dtype
+        tensor = torch.empty(one.shape(point), dtype=kind, device=META)
+        if one.name:
+            keywords[one.name] = tensor
+        else:
+            positional.append(tensor)
+    return positional, keywords
+
+
+def optimizer_named(name: str, parameters: list[Any]) -> Any:
+    """The real optimizer, by its name in ``torch.optim`` whatever the case, with its defaults."""
+    known = {
+        key.lower(): cls
+        for key, cls in vars(torch.optim).items()
+        if isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)
+        and cls is not torch.optim.Optimizer
+    }  # fmt: skip
+    momentum = name.lower() in ("sgd-momentum", "momentum")
+    cls = known.get("sgd" if momentum else name.lower())
+    if cls is None:
+        do = nearest(name.lower(), known) or f"use one of {', '.join(sorted(known))}"
+        raise UnknownName(f"no optimizer {name!r} in torch.optim", do, "--optimizer")
+    try:
+        return cls(parameters, lr=1e-3, momentum=0.9) if momentum else cls(parameters, lr=1e-3)
+    except Exception as error:
+        raise BadInput(f"{cls.__name__} refuses: {error}", "choose another", "--optimizer") from None
+
+
+@contextmanager
+def listening(recorder: Recorder) -> Iterator[None]:
+    """The recorder's mode, the CPU's decisions, and no garbage collector to move a death."""
+    was_enabled = gc.isenabled()
+    gc.collect(0)
+    gc.freeze()
+    gc.disable()
+    try:
+        with warnings.catch_warnings(), cpu_decisions(), recorder:
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def scoped(scopes: Mapping[int, int], recorder: Recorder, again: frozenset[int]) -> Iterator[None]:
+    """Tell the recorder which module runs; run the blocks of ``again`` under checkpointing."""
+    from torch.utils.checkpoint import checkpoint
+
+    call = nn.Module.__call__
+
+    def heard(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        scope = scopes.get(id(module))
+        if scope is None:
+            return call(module, *args, **kwargs)
+        recorder.enter(scope)
+        try:
+            if id(module) in again and torch.is_grad_enabled() and not recorder.backward:
+                return checkpoint(call, module, *args, use_reentrant=False, **kwargs)
+            return call(module, *args, **kwargs)
+        finally:
+            recorder.leave()
+
+    nn.Module.__call__ = heard  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+
+
+def explained(error: BaseException, name: str, point: Mapping[str, int]) -> BotecError:
+    """The model's own error as one line of botec's."""
+    values = ", ".join(f"{key}={size}" for key, size in point.items())
+    asked = f"{name} at {values}" if values else name
+    if isinstance(error, BotecError):
+        return error.about(asked)
+    text = f"running it raised {type(error).__name__}: {first_line(error)}"
+    return ModelFailed(text, "check the shapes and types given with --input", asked)
+
+
+def first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else "(no message)"

@@ -1,0 +1,123 @@
+"""The answer, fully computed: figures in three columns, sections of tables and notes.
+
+Plain data. A writer needs nothing but this; a saved report prints again without the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+STATUSES = ("exact", "complete", "partial", "estimate", "unknown")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The exact count: a ``value`` (``None`` is unknown), its ``formula`` and its ``status``.
+
+    ``missing`` names what was not counted and how often it occurred; ``why`` says why there is no
+    formula.
+    """
+
+    value: float | int | None
+    formula: str | None = None
+    status: str = "complete"
+    missing: Mapping[str, int] = field(default_factory=dict)
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """What the rule of thumb called ``name`` gives; ``why`` says why it differs from the count."""
+
+    value: float | int
+    name: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a real run gave, and ``how`` it was run."""
+
+    value: float | int
+    how: str
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One answer in three columns. ``key`` is its name in JSON, ``title`` its name in words.
+
+    ``unit`` is one of ``"1"`` (a plain count), ``"multiplication"``, ``"flop"``, ``"B"``, ``"s"``
+    and what later questions need; values are raw numbers in that unit.
+    """
+
+    key: str
+    title: str
+    unit: str
+    counted: Counted | None = None
+    rule: Ruled | None = None
+    measured: Measured | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its title, and the unit its numbers carry ("" for text)."""
+
+    title: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns. ``total`` is a last row the rows add up to, where there is one.
+
+    Cells are texts, raw numbers in the column's unit, or ``None`` for unknown.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning"."""
+
+    text: str
+    kind: str = "note"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A place in a section where figures stand, by their keys."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page: figures, tables and texts in reading order."""
+
+    title: str
+    parts: tuple[Figures | Table | Text, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole page: what was asked of which model, every figure by key, sections, notes."""
+
+    model: Mapping[str, Any]
+    setting: Mapping[str, Any]
+    figures: Mapping[str, Figure]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    version: str = ""
+
+    def with_figures(self, figures: Mapping[str, Figure], notes: tuple[str, ...] = ()) -> Report:
+        """This report with some figures replaced or added (the measured column, say)."""
+        return replace(self, figures={**self.figures, **figures}, notes=self.notes + notes)
