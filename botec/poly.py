@@ -21,22 +21,24 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Floor:
-    """``⌊(base + shift) / divisor⌋``: how strided windows see a size."""
+    """``⌊(base + shift) / divisor⌋``: how strided windows and padded buffers see a size."""
 
-    base: str
+    base: str | Poly
     shift: int
     divisor: int
 
     def at(self, values: Mapping[str, Any]) -> Any:
-        return (values[self.base] + self.shift) // self.divisor
+        base = values[self.base] if isinstance(self.base, str) else self.base.at(**values)
+        return (base + self.shift) // self.divisor
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset((self.base,))
+        return frozenset((self.base,)) if isinstance(self.base, str) else self.base.names
 
     def __str__(self) -> str:
         inside = f"({self.base} {'+' if self.shift >= 0 else '-'} {abs(self.shift)})"
-        return f"({inside if self.shift else self.base}//{self.divisor})"
+        whole = inside if self.shift or isinstance(self.base, Poly) else self.base
+        return f"({whole}//{self.divisor})"
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,14 @@ def product(sizes: Iterable[Any]) -> Any:
     for size in sizes:
         result = result * size
     return result
+
+
+def round_up(value: Any, unit: int) -> Any:
+    """The next multiple of ``unit``: exact for numbers, an atom for polynomials."""
+    value = plain(value)
+    if isinstance(value, Poly):
+        return unit * symbol(Floor(value, unit - 1, unit))
+    return -(-value // unit) * unit
 
 
 def log2(value: Any) -> Any:

@@ -76,7 +76,7 @@ def unit_of(name: str) -> Unit:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number with its unit, or ``None`` where nobody knows it. Prints short; ``exact`` in full."""
+    """A number with its unit, or ``None`` where nobody knows it. Prints short, or ``exact``."""
 
     value: Number | None
     unit: str = "1"
@@ -105,10 +105,14 @@ def special(value: Number | None) -> str:
 def short(value: Fraction, unit: Unit) -> str:
     """``value`` in the prefix that suits it. 0 has none."""
     sign, size = "-" if value < 0 else "", abs(value)
+    base = next(name for factor, name in unit.ladder if factor == 1)
     if size.denominator == 1 and size < unit.whole:
-        name = next(name for factor, name in unit.ladder if factor == 1)
-        return named(f"{sign}{int(size):,}", name)
+        return named(f"{sign}{int(size):,}", base)
     factor, name = step_for(size, unit)
+    if size and not LEAST_PLAIN <= size / factor < MOST_PLAIN:
+        return named(sign + scientific(size, unit.digits), base)
+    if size < factor and factor > unit.ladder[0][0]:  # rounded up to it: 59.96 s is 1.00 min
+        return named(sign + fixed(10 ** (unit.digits - 1), unit.digits - 1), name)
     return named(sign + digits_of(size / factor, unit.digits), name)
 
 
@@ -155,15 +159,18 @@ def nearest_whole(size: Fraction) -> int:
 
 
 def digits_of(size: Fraction, digits: int) -> str:
-    """``"4.089"``; trailing zeros go where the text is exact; ``"1.000e+40"`` far from one."""
-    if size and not LEAST_PLAIN <= size < MOST_PLAIN:
-        context = Context(prec=digits, rounding=ROUND_HALF_UP)
-        quotient = context.divide(Decimal(size.numerator), Decimal(size.denominator))
-        return f"{quotient:.{digits - 1}e}"
+    """``"4.089"``; trailing zeros go where the text is exact."""
     whole, decimals = rounded(size, digits)
     text = fixed(whole, decimals)
     exact = Fraction(whole, 10**decimals) == size
     return text.rstrip("0").rstrip(".") if exact and decimals else text
+
+
+def scientific(size: Fraction, digits: int) -> str:
+    """``"1.000e+40"``: what no prefix brings near one."""
+    context = Context(prec=digits, rounding=ROUND_HALF_UP)
+    quotient = context.divide(Decimal(size.numerator), Decimal(size.denominator))
+    return f"{quotient:.{digits - 1}e}"
 
 
 def fixed(whole: int, decimals: int) -> str:
@@ -177,22 +184,29 @@ def column(values: Sequence[Any], unit: str, total: Any = None) -> tuple[list[st
     """A column of numbers in one common prefix, so that they can be compared and added.
 
     Returns the texts, the total's last where there is one, and the prefixed unit's name. All are
-    shown to the same decimal: the one that gives the largest its significant digits. Where
+    shown to the same decimal: the one that gives the largest one digit more than alone. Where
     ``values`` add up to ``total``, so do their texts: as many as needed are rounded the other way,
-    those nearest to a half first. What is not zero and rounds to it prints as ``<0.01``.
+    those nearest to a half first. Only zero prints as ``0``; what rounds to it as ``<0.01``.
     """
     shown = [*values] if total is None else [*values, total]
     exact = [None if special(value) else Fraction(value) for value in shown]
     known = [value for value in exact if value is not None]
     factor, name, decimals = common_step(known, unit_of(unit))
     scaled = [None if value is None else value / factor * 10**decimals for value in exact]
-    texts = []
-    for value, number, whole in zip(shown, scaled, adding_up(scaled, total is not None), strict=True):
-        if number is None or whole is None:
-            texts.append(special(value))
-        else:
-            texts.append(f"<{fixed(1, decimals)}" if number > whole == 0 else fixed(whole, decimals))
+    wholes = adding_up(scaled, total is not None)
+    texts = [cell_text(*cell, decimals) for cell in zip(shown, scaled, wholes, strict=True)]
     return texts, name
+
+
+def cell_text(value: Any, scaled: Fraction | None, whole: int | None, decimals: int) -> str:
+    """One cell of a column; what is above zero and rounds to it says so."""
+    if scaled is None or whole is None:
+        return special(value)
+    if not whole:
+        return (
+            f"<{fixed(1, decimals)}" if scaled > 0 else f">-{fixed(1, decimals)}" if scaled else "0"
+        )
+    return fixed(whole, decimals)
 
 
 def common_step(known: Sequence[Fraction], unit: Unit) -> tuple[Fraction, str, int]:
@@ -201,7 +215,7 @@ def common_step(known: Sequence[Fraction], unit: Unit) -> tuple[Fraction, str, i
     if largest < unit.whole and all(value.denominator == 1 for value in known):
         return Fraction(1), next(name for factor, name in unit.ladder if factor == 1), 0
     factor, name = step_for(largest, unit)
-    _, decimals = rounded(largest / factor, unit.digits)
+    _, decimals = rounded(largest / factor, unit.digits + 1)
     return factor, name, decimals
 
 

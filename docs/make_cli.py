@@ -28,24 +28,23 @@ def group() -> click.Group:
     return outermost
 
 
-def helps(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
-    """``(path, help)`` of ``command`` and of everything under it, by name."""
+def helps(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[str, str]]:
+    """``(path, help)`` of ``command`` and of everything under it, in the order it lists them."""
+    settings = {"terminal_width": 88, **command.context_settings}
+    context = command.context_class(command, info_name=name, parent=parent, **settings)
     yield context.command_path, context.get_help()
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            inner = command.commands[name]
+        for below in command.list_commands(context):
+            inner = command.commands[below]
             if not inner.hidden:
-                below = click.Context(inner, info_name=name, parent=context, **WIDTH)
-                yield from helps(inner, below)
-
-
-WIDTH = {"terminal_width": 96, "max_content_width": 96}
+                yield from helps(inner, below, context)
 
 
 def page() -> str:
     """The whole page as Markdown."""
-    command = group()
-    parts = helps(command, click.Context(command, info_name="botec", **WIDTH))
+    parts = helps(group(), "botec")
     sections = [f"\n## `{path}`\n\n```text\n{tidy(text)}\n```\n" for path, text in parts]
     return HEAD + "".join(sections)
 

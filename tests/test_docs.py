@@ -103,6 +103,14 @@ def check_page(page: str) -> int:
     return len(blocks)
 
 
+def broken_links(page: Path) -> list[str]:
+    """Links of ``page`` to files that are not there."""
+    inside = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", inside)]
+    near = [target for target in targets if target and not re.match(r"[a-z]+:", target)]
+    return [target for target in near if not (page.parent / target).exists()]
+
+
 def tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()) + "\n"
 
@@ -117,6 +125,11 @@ def test_the_examples_in_docstrings_hold(name):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_on_a_page_hold(page):
     check_page(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_of_a_page_lead_somewhere(page):
+    assert broken_links(page) == []
 
 
 def test_the_command_reference_is_fresh():
@@ -173,3 +186,9 @@ def test_a_language_nobody_runs_is_seen():
 
 def test_long_commands_are_joined():
     assert list(commands("botec estimate \\\n  mlp:2-1 # why\nls\n")) == [["estimate", "mlp:2-1"]]
+
+
+def test_a_broken_link_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("[a](page.md#top) [b](https://example.org) [c](no/such.md)\n```\n[d](x)\n```\n")
+    assert broken_links(page) == ["no/such.md"]

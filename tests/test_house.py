@@ -13,6 +13,7 @@ import re
 import statistics
 import subprocess
 import tokenize
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -40,7 +41,8 @@ LAW: dict[str, set[str] | None] = {
     "rules": {"errors", "units", "poly", "calls", "devices", "ops", "report"},
     "write": {"report", "units", "errors"},
     "read": {"program", "inputs", "ops", "devices", "poly", "calls", "errors", "units"},
-    "measure": {"program", "inputs", "read", "report", "devices", "calls", "errors", "units"},
+    # The judges know nothing of the facts they judge; verify asks estimate, as any user would.
+    "measure": {"inputs", "read", "report", "devices", "errors", "units", "estimate"},
     "estimate": ANY,
     "cli": ANY,
     "__init__": ANY,
@@ -229,21 +231,32 @@ def bad_names(folder: Path) -> list[str]:
 def undocumented(folder: Path) -> list[str]:
     """Modules, classes, and functions for others to use, that have no docstring.
 
-    A function (or method) is for others where another module speaks its name. A helper of one
-    file speaks for itself.
+    A function (or method) is for others where a module that imports its module speaks its name. A
+    helper of one file speaks for itself.
     """
-    spoken = {path: names_spoken(tree) for path, tree in modules(folder)}
-    wrong = []
-    for path, tree in modules(folder):
-        elsewhere = set().union(*(names for other, names in spoken.items() if other != path))
-        if not ast.get_docstring(tree) and tree.body:
-            wrong.append(f"{path.relative_to(folder)}: no docstring")
+    wrong = [
+        f"{path.relative_to(folder)}: no docstring"
+        for path, tree in modules(folder)
+        if tree.body and not ast.get_docstring(tree)
+    ]
+    for path, name, node, for_others in public_of(folder):
+        if (for_others or isinstance(node, ast.ClassDef)) and not ast.get_docstring(node):
+            wrong.append(f"{path.relative_to(folder)}:{node.lineno}: {name} has no docstring")
+    return wrong
+
+
+def public_of(folder: Path) -> Iterator[tuple[Path, str, Function | ast.ClassDef, bool]]:
+    """Everything public, and whether a module that imports its module speaks its name."""
+    trees = dict(modules(folder))
+    taken = {path: {name for name, _ in imports(path, trees[path], folder)} for path in trees}
+    spoken = {path: names_spoken(tree) for path, tree in trees.items()}
+    for path, tree in trees.items():
+        own = {module_name(path, folder)}
+        users = [other for other in trees if any(reaches(name, own) for name in taken[other])]
+        elsewhere = set().union(*(spoken[other] for other in users if other != path))
         for name, node in public(tree):
             ways = {f".{node.name}"} if "." in name else {name, f"{path.stem}.{name}"}
-            needed = isinstance(node, ast.ClassDef) or ways & elsewhere
-            if needed and not ast.get_docstring(node):
-                wrong.append(f"{path.relative_to(folder)}:{node.lineno}: {name} has no docstring")
-    return wrong
+            yield path, name, node, bool(ways & elsewhere)
 
 
 def names_spoken(tree: ast.Module) -> set[str]:
@@ -273,13 +286,18 @@ def public(tree: ast.Module) -> Iterator[tuple[str, Function | ast.ClassDef]]:
 
 
 def unannotated(folder: Path) -> list[str]:
-    """Functions and methods without an underscore whose parameters or result have no type."""
+    """Functions and methods without an underscore whose parameters or result have no type.
+
+    In ``ops/`` only those that another module uses: a formula's parameters are letters, numbers
+    or polynomials alike, and its shape signature says what they are.
+    """
     wrong = []
-    for path, tree in modules(folder):
-        for name, node in public(tree):
-            if isinstance(node, Function) and (missing := without_type(node, "." in name)):
-                place = f"{path.relative_to(folder)}:{node.lineno}"
-                wrong.append(f"{place}: {name} does not say the type of {', '.join(missing)}")
+    for path, name, node, for_others in public_of(folder):
+        if isinstance(node, ast.ClassDef) or (room_of(path, folder) == "ops" and not for_others):
+            continue
+        if missing := without_type(node, "." in name):
+            place = f"{path.relative_to(folder)}:{node.lineno}"
+            wrong.append(f"{place}: {name} does not say the type of {', '.join(missing)}")
     return wrong
 
 
@@ -330,6 +348,19 @@ def unfinished(folder: Path) -> list[str]:
     return lines_with(folder, UNFINISHED)
 
 
+def unpinned(folder: Path) -> list[str]:
+    """Packages that pyproject.toml names and constraints.txt does not pin to one version."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"].get("optional-dependencies", {})
+    groups = project.get("dependency-groups", {})
+    named = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    named += [line for lines in (*extras.values(), *groups.values()) for line in lines]
+    pins = (folder / "constraints.txt").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^([\w.-]+)==[\w.]+$", pins, re.MULTILINE))
+    wanted = {re.match(r"[\w.-]+", line)[0] for line in named}
+    return sorted(wanted - pinned - {project["project"]["name"]})
+
+
 # --- the project --------------------------------------------------------------------------------
 
 
@@ -346,6 +377,10 @@ def test_the_source_keeps_the_rule(check):
 def test_every_text_keeps_the_rule(check):
     wrong = check(ROOT)
     assert not wrong, "\n".join([check.__doc__, *wrong])
+
+
+def test_everything_installed_is_pinned():
+    assert unpinned(ROOT) == []
 
 
 def test_every_room_with_a_law_that_exists_is_checked():
@@ -490,7 +525,7 @@ METHOD = '"""M."""\nclass A:\n    """A."""\n    def f(self): ...\n'
         ({"poly": "x = 1\n"}, "poly.py: no docstring"),
         ({"poly": '"""M."""\nclass A:\n    x = 1\n'}, "A has no docstring"),
         (
-            {"poly": METHOD, "calls": '"""M."""\na.f()\n'},
+            {"poly": METHOD, "calls": '"""M."""\nfrom botec.poly import A\nA().f()\n'},
             "A.f has no docstring",
         ),
         (
@@ -498,7 +533,10 @@ METHOD = '"""M."""\nclass A:\n    """A."""\n    def f(self): ...\n'
             "f has no docstring",
         ),
         (
-            {"poly": '"""M."""\ndef f(): ...\n', "calls": '"""M."""\npoly.f()\n'},
+            {
+                "poly": '"""M."""\ndef f(): ...\n',
+                "calls": '"""M."""\nfrom botec import poly\npoly.f()\n',
+            },
             "f has no docstring",
         ),
     ],
@@ -522,6 +560,23 @@ def test_a_missing_docstring_is_seen(tmp_path, files, words):
 def test_a_missing_type_is_seen(tmp_path, line, words):
     (wrong,) = unannotated(plant(tmp_path, poly=line))
     assert wrong.endswith(words)
+
+
+def test_letters_of_a_formula_need_no_type_until_another_file_uses_it(tmp_path):
+    formula = "def f(n, k): ..."
+    assert unannotated(plant(tmp_path / "a", **{"ops/a": formula})) == []
+    user = "from botec.ops.a import f"
+    assert len(unannotated(plant(tmp_path / "b", **{"ops/a": formula, "ops/b": user}))) == 1
+
+
+def test_a_package_without_a_pin_is_seen(tmp_path):
+    (tmp_path / "constraints.txt").write_text("numpy==2.4.6\nscipy>=1\nclick==8.5.1\n")
+    (tmp_path / "pyproject.toml").write_text(
+        'dependency-groups = {dev = ["pytest"]}\n[build-system]\nrequires = ["setuptools>=77"]\n'
+        '[project]\nname = "botec"\ndependencies = ["numpy>=1.26", "scipy"]\n'
+        'optional-dependencies = {a = ["click>=8"], b = ["timm"], c = ["botec[a]"]}\n'
+    )
+    assert unpinned(tmp_path) == ["pytest", "scipy", "setuptools", "timm"]
 
 
 @pytest.mark.parametrize("word", SPOKEN)

@@ -39,13 +39,15 @@ class Change(NamedTuple):
 class Recording:
     """Every change of the allocator, in order; ``base`` bytes were alive before the first.
 
-    ``ops[i]`` is the name of op ``i``, ``ends[i]`` how many changes had happened at its end. An op is
-    what arrives below autograd (``aten::addmm``, not the ``aten::linear`` it is part of, nor the
+    ``starts`` says for each phase how many changes had happened when it began.
+    ``ops[i]`` is the name of op ``i``, ``ends[i]`` how many changes had happened at its end. An op
+    is what arrives below autograd (``aten::addmm``, not the ``aten::linear`` it is part of, nor the
     ``aten::empty`` inside its kernel).
     """
 
     base: int = 0
     changes: list[Change] = field(default_factory=list)
+    starts: dict[str, int] = field(default_factory=dict)
     ops: list[str] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -58,8 +60,9 @@ class RealPeak:
     ``peak`` has everything the allocator handed out, ``peak_at_boundaries`` leaves out the scratch
     memory that an op takes and gives back before it returns. ``by_phase`` and
     ``by_phase_at_boundaries`` are the same for each phase; ``boundaries`` are
-    ``(op, live bytes after it)`` in order; ``largest_scratch`` is the op whose scratch reached
-    furthest above its own boundaries, with these bytes.
+    ``(op, live bytes after it)`` in order, ``at_end`` what is left after the step;
+    ``largest_scratch`` is the op whose scratch reached furthest above its own boundaries, with
+    these bytes.
     """
 
     peak: int
@@ -67,6 +70,7 @@ class RealPeak:
     by_phase: Mapping[str, int]
     by_phase_at_boundaries: Mapping[str, int]
     boundaries: tuple[tuple[str, int], ...]
+    at_end: int
     largest_scratch: tuple[str, int] = ("", 0)
 
 
@@ -139,7 +143,9 @@ def note(recording: Recording, nodes: Any, phase: str = "", op: int = -1) -> Non
             if fields.alloc_size and str(fields.device) == "cpu":
                 recording.changes.append(Change(fields.alloc_size, fields.ptr, op, phase))
         elif node.name.startswith(MARK):
-            note(recording, node.children, node.name.removeprefix(MARK), op)
+            name = node.name.removeprefix(MARK)
+            recording.starts[name] = len(recording.changes)
+            note(recording, node.children, name, op)
         elif op < 0 and is_op(node.name):
             note_op(recording, node, phase)
         else:
@@ -182,8 +188,8 @@ def made_of_others(overload: str) -> bool:
 def peak_of(recording: Recording, turn: str = "") -> RealPeak:
     """The maxima over the phases whose name begins with ``turn``; see :class:`RealPeak`."""
     running = list(totals(recording))
-    everywhere: dict[str, int] = {}
-    between: dict[str, int] = {}
+    everywhere = {phase: running[start] for phase, start in recording.starts.items()}
+    between = dict(everywhere)
     for number, change in enumerate(recording.changes):
         top(everywhere, change.phase, running[number + 1])
         if change.op < 0:
@@ -191,17 +197,16 @@ def peak_of(recording: Recording, turn: str = "") -> RealPeak:
     boundaries = []
     for name, phase, end in zip(recording.ops, recording.phases, recording.ends, strict=True):
         top(between, phase, running[end])
-        top(everywhere, phase, running[end])
         if phase.startswith(turn):
             boundaries.append((name, running[end]))
     steady, steady_between = chosen(everywhere, turn), chosen(between, turn)
-    start = at_start(recording, running, turn)
     return RealPeak(
-        peak=max(start, *steady.values()) if steady else start,
-        peak_at_boundaries=max(start, *steady_between.values()) if steady_between else start,
+        peak=max(steady.values()),
+        peak_at_boundaries=max(steady_between.values()),
         by_phase=steady,
         by_phase_at_boundaries=steady_between,
         boundaries=tuple(boundaries),
+        at_end=running[-1],
         largest_scratch=largest_scratch(recording, running, turn),
     )
 
@@ -226,14 +231,6 @@ def chosen(highest: Mapping[str, int], turn: str) -> dict[str, int]:
         for phase, value in highest.items()
         if phase and phase.startswith(turn)
     }
-
-
-def at_start(recording: Recording, running: list[int], turn: str) -> int:
-    """Live bytes when the turn begins."""
-    for number, change in enumerate(recording.changes):
-        if change.phase.startswith(turn):
-            return running[number]
-    return running[-1]
 
 
 def largest_scratch(recording: Recording, running: list[int], turn: str) -> tuple[str, int]:

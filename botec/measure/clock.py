@@ -43,7 +43,7 @@ def time_step(step: Step, seconds: float = SECONDS) -> Timing:
         first = timed(step)
         if perf_counter() + first["step"] > until:
             break
-    runs = []
+    runs: list[dict[str, float]] = []
     while not runs or (len(runs) < MOST_REPETITIONS and perf_counter() < until):
         runs.append(timed(step))
     phases = {name: spread([run[name] for run in runs]) for name in runs[0]}
@@ -51,7 +51,7 @@ def time_step(step: Step, seconds: float = SECONDS) -> Timing:
 
 
 def timed(step: Step) -> dict[str, float]:
-    """Seconds of one run: each phase by name, and ``step`` from the first to the end of the last."""
+    """Seconds of one run: each phase by name, and ``step`` from first to last."""
     taken = {}
     begin = last = perf_counter()
     for name, run in step.phases.items():

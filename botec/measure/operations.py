@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from botec.errors import BotecError
-from botec.measure.realise import Step, inputs_of, stored_and_computed
+from botec.measure.realise import Step, inputs_of, stored_and_computed, weights
 from botec.read.source import Source
 
 HOW = "{version} FlopCounterMode on meta tensors, its flops / 2"
@@ -74,9 +75,9 @@ def judged(
 ) -> Judged:
     """What the framework's counter says of ``source`` at ``point``.
 
-    A model that reads values cannot run on tensors without data. Then ``real``, a step with data, is
-    run with the CPU's fused kernels switched off; without one the figures are unknown and ``why``
-    has the model's own words.
+    A model that reads values cannot run on tensors without data. Then ``real``, a step with data,
+    is run with the CPU's fused kernels switched off; without one the figures are unknown and
+    ``why`` has the model's own words.
     """
     import torch
 
@@ -99,12 +100,13 @@ def meta_step(source: Source, point: Mapping[str, int], train: bool, precision: 
     stored, _ = stored_and_computed(precision)
     with torch.device("meta"):
         model = source.build()
-    model = model.to("meta").train(train)
+    if any(not tensor.is_meta for tensor in weights(model)):
+        model = deepcopy(model).to("meta")  # it may be the user's own
+    model = model.train(train)
     if stored != "float32":
         model = model.to(getattr(torch, stored))
-    values = {**source.defaults, **point}
     with torch.device("meta"):
-        arguments, keywords = inputs_of(source, values, train, stored)
+        arguments, keywords = inputs_of(source, point, train, stored)
     return Step(model, arguments, keywords, train=train)
 
 
@@ -123,17 +125,19 @@ def count(step: Step) -> tuple[int, int, dict[str, int]]:
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Switch off what the counter cannot see into: fused attention, encoder and recurrent layers."""
+    """Switch off what the counter cannot see into: fused attention, fused layers."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    fast = torch.backends.mha.get_fastpath_enabled()
+    layers, library = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):
+        with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mha.set_fastpath_enabled(layers)
+        torch._C._set_mkldnn_enabled(library)
 
 
 def counted(run: Callable[[], None], faults: dict[str, int]) -> int:

@@ -26,7 +26,7 @@ PRECISIONS = {
     "amp-fp16": ("float32", "float16"),
 }
 #: Names of optimizers that are another one with a choice made.
-VARIANTS = {"sgd-momentum": ("sgd", {"momentum": 0.9})}
+VARIANTS = {"sgd-momentum": ("sgd", {"momentum": 0.9}), "momentum": ("sgd", {"momentum": 0.9})}
 SEED = 0
 
 
@@ -35,9 +35,9 @@ class Step:
     """One step of a real model, whole (:meth:`run`) or phase by phase.
 
     A training step is ``zero_grad(set_to_none=True)``, forward with its loss, backward,
-    ``optimizer.step()``; an inference is the forward alone in ``torch.no_grad()``. The output is let
-    go as soon as the loss is known (autograd keeps what it needs), the loss after the backward; an
-    inference's output lives until the next step begins.
+    ``optimizer.step()``; an inference is the forward alone in ``torch.no_grad()``. The output is
+    let go as soon as the loss is known (autograd keeps what it needs), the loss after the backward;
+    an inference's output lives until the next step begins.
     """
 
     model: Any
@@ -117,9 +117,9 @@ def realise(
 ) -> Step:
     """The model of ``source`` with weights, inputs at ``point`` and, in training, an optimizer.
 
-    ``precision`` is ``fp32``, ``bf16`` or ``fp16`` (weights, gradients and inputs in that type), or
-    ``amp-bf16``, ``amp-fp16`` (weights in float32 under ``torch.autocast``). ``optimizer`` is a name
-    of ``torch.optim``, in any case, with its default settings, or ``"sgd-momentum"`` (0.9).
+    ``precision`` is ``fp32``, ``bf16`` or ``fp16`` (weights, gradients and inputs in that type),
+    or ``amp-bf16``, ``amp-fp16`` (weights in float32 under ``torch.autocast``). ``optimizer`` is a
+    name of ``torch.optim``, in any case, with its default settings, or ``"sgd-momentum"`` (0.9).
 
     Raises :class:`UnknownName` for an optimizer or precision that is not there.
     """
@@ -130,12 +130,13 @@ def realise(
     model = materialised(source.build()).train(train)
     if stored != "float32":
         model = model.to(getattr(torch, stored))
-    arguments, keywords = inputs_of(source, {**source.defaults, **point}, train, stored)
+    arguments, keywords = inputs_of(source, point, train, stored)
     updater = make_optimizer(optimizer, model) if train and optimizer else None
     return Step(model, arguments, keywords, updater, train, autocast(computed))
 
 
 def stored_and_computed(precision: str) -> tuple[str, str]:
+    """The type of weights and inputs, and autocast's ("" without it): :data:`PRECISIONS`."""
     if precision in PRECISIONS:
         return PRECISIONS[precision]
     do = nearest(precision, PRECISIONS) or "use one of " + ", ".join(PRECISIONS)
@@ -180,7 +181,11 @@ def weights(model: Any) -> Iterator[Any]:
 def inputs_of(
     source: Source, point: Mapping[str, int], train: bool, stored: str = "float32"
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments of the call; labels (``only="train"``) in training only."""
+    """Positional and keyword arguments of the call; labels (``only="train"``) in training only.
+
+    A dimension that ``point`` leaves out has the source's default, else 1.
+    """
+    point = {**{name: 1 for one in source.inputs for name in one.names}, **source.defaults, **point}
     arguments: list[Any] = []
     keywords: dict[str, Any] = dict(source.arguments)
     for wanted in source.inputs:
@@ -232,15 +237,13 @@ def optimizers() -> dict[str, Any]:
     """The optimizers of ``torch.optim`` whose step needs no closure, by lower-case name."""
     from torch import optim
 
+    kinds: dict[str, Any] = {
+        name: kind for name, kind in vars(optim).items() if inspect.isclass(kind)
+    }
     found = {}
-    for name, kind in vars(optim).items():
-        if (
-            inspect.isclass(kind)
-            and issubclass(kind, optim.Optimizer)
-            and kind is not optim.Optimizer
-        ):
-            closure = inspect.signature(kind.step)  # type: ignore[attr-defined]
-            closure = closure.parameters.get("closure")
+    for name, kind in kinds.items():
+        if optim.Optimizer in kind.__mro__[1:]:
+            closure = inspect.signature(kind.step).parameters.get("closure")
             if closure is None or closure.default is not inspect.Parameter.empty:
                 found[name.lower()] = kind
     return found
@@ -249,22 +252,21 @@ def optimizers() -> dict[str, Any]:
 def loss_of(output: Any) -> Any:
     """The model's own loss where it returns one, else the mean of its first floating output.
 
+    "First" among those that depend on a trained parameter, containers walked in their own order.
+
     Raises :class:`BotecError` where there is neither, or where it depends on no weight.
     """
     own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
-    loss = own if own is not None else first_floating(output)
-    if loss is None:
-        raise BotecError("the model returns no floating tensor to train on", "ask for inference")
-    if loss.dim() or own is None:
-        loss = loss.mean()
-    if not loss.requires_grad:
-        raise BotecError("the loss depends on no trainable parameter", "ask for inference")
-    return loss
+    loss = own if own is not None else first_trained(output)
+    if loss is None or not loss.requires_grad:
+        raise BotecError("no output depends on a trained parameter", "ask for inference")
+    return loss.mean() if loss.dim() else loss
 
 
-def first_floating(output: Any) -> Any | None:
-    """The first floating tensor of ``output``, containers walked in their own order."""
-    return next((one for one in tensors_in(output) if one.is_floating_point()), None)
+def first_trained(output: Any) -> Any | None:
+    """The first floating tensor of ``output`` with a gradient, containers in their own order."""
+    found = (one for one in tensors_in(output) if one.is_floating_point() and one.requires_grad)
+    return next(found, None)
 
 
 def tensors_in(value: Any) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from botec.measure.operations import Judged, explained, judged
 from botec.measure.realise import Step, realise
 from botec.read.source import Source
 from botec.report import Figure, Figures, Measured, Report, Section
+from botec.units import Quantity
 
 #: How far count and measurement may lie apart, as a share of the measurement, and why not exactly.
 TOLERANCES = {
@@ -45,16 +46,15 @@ def verify(
     ``memory.peak`` (bytes, the CPU allocator), ``time.*`` (seconds, the clock). Where count and
     measurement differ, a note says by how much and why, as far as it is known.
 
-    Raises :class:`BotecError` where the model does not fit into this machine's free memory, or where
+    Raises :class:`BotecError` where the model does not fit into this machine's free memory or
     another device is asked for, and whatever ``estimate`` raises.
     """
+    if device != "cpu":
+        asked = f"verify on device {device}"
+        raise BotecError("a real run here is on this machine's CPU", "leave the device out", asked)
     from botec.estimate import estimate
 
-    if device != "cpu":
-        raise BotecError(
-            "a real run here is on this machine's CPU", "leave it out", f"device {device}"
-        )
-    options = {"train": train, "optimizer": optimizer, "precision": precision}
+    options: dict[str, Any] = {"train": train, "optimizer": optimizer, "precision": precision}
     report = estimate(model, *inputs, device=device, checkpoint=checkpoint, **options, **dimensions)
     refuse_what_does_not_fit(report, free_bytes())
     source = source_of(model, train, inputs)
@@ -66,22 +66,26 @@ def verify(
 
 
 def source_of(model: Any, train: bool, inputs: tuple[Input, ...]) -> Source:
-    """Where the model comes from; a module in hand is copied, so that its weights stay untouched."""
-    if isinstance(model, Source):
-        return replace(model, inputs=inputs) if inputs else model
-    if hasattr(model, "parameters") and hasattr(model, "forward") and not isinstance(model, type):
-        return Source(type(model).__name__, lambda: deepcopy(model), inputs)
+    """Where the model comes from; a module in hand is copied, its weights stay untouched."""
     from botec.read.doors import open_source
+    from botec.read.from_file import source_of_module
 
-    return open_source(model, train, inputs)
+    if isinstance(model, str):
+        return open_source(model, train, inputs)
+    source: Source = source_of_module(model, inputs)
+    return replace(source, build=lambda: deepcopy(source.build()))
 
 
 def checkpointed(model: Any) -> None:
-    """Switch the model's own activation checkpointing on. Raises where it has none."""
-    switch = getattr(model, "gradient_checkpointing_enable", None)
-    if switch is None:
-        raise BotecError("the model has no switch for checkpointing", "leave out --checkpoint")
-    switch()
+    """Recompute the activations of the model's repeated blocks in the backward."""
+    from functools import partial
+
+    from torch.utils.checkpoint import checkpoint
+
+    from botec.read.step import blocks
+
+    for block in tuple(blocks(model)):
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def measured_report(
@@ -116,7 +120,7 @@ def measurements(
 
 
 def scratch(report: Report, peak: RealPeak) -> str | None:
-    """Why the real peak is higher than the counted one, where kernels' own scratch is the reason."""
+    """Why the real peak is not the counted one, where kernels' own scratch is the reason."""
     counted = value_of(report.figures.get("memory.peak"))
     if counted is None or counted == peak.peak:
         return None
@@ -124,13 +128,13 @@ def scratch(report: Report, peak: RealPeak) -> str | None:
         return None
     op, _ = peak.largest_scratch
     return (
-        f"between ops the peak is {peak.peak_at_boundaries} bytes; the rest is scratch that kernels "
-        f"take and give back inside one op, most of it in {op}"
+        f"between ops the peak is {Quantity(peak.peak_at_boundaries, 'B')}; the rest is scratch "
+        f"that kernels take and give back inside one op, most of it in {op}"
     )
 
 
 def time_figures(report: Report, timing: Timing) -> dict[str, Figure]:
-    """``time.*`` in seconds with the quarter of the runs below and above; no count stands beside."""
+    """``time.*`` in seconds, with the quarters of the runs below and above."""
     figures = {}
     for name in ("forward", "backward", "optimizer", "step"):
         taken = timing.phases.get(name)
@@ -189,10 +193,10 @@ def beyond(report: Report) -> Iterator[Figure]:
 
 def sentence(figure: Figure) -> str:
     """``"memory.peak: counted 10 B, measured 12 B (-16.7 %)"``."""
-    counted, measured = value_of(figure), figure.measured.value if figure.measured else 0
-    unit = "" if figure.unit in ("1", "multiplication") else f" {figure.unit}"
-    share = f" ({(counted - measured) / measured:+.1%})" if measured and counted is not None else ""
-    return f"{figure.key}: counted {counted:,}{unit}, measured {measured:,}{unit}{share}"
+    counted, measured = value_of(figure) or 0, figure.measured.value if figure.measured else 0
+    share = f" ({100 * (counted - measured) / measured:+.1f} %)" if measured else ""
+    both = [Quantity(value, figure.unit).exact for value in (counted, measured)]
+    return f"{figure.key}: counted {both[0]}, measured {both[1]}{share}"
 
 
 def value_of(figure: Figure | None) -> float | int | None:
@@ -205,10 +209,9 @@ def refuse_what_does_not_fit(report: Report, free: int | None) -> None:
     peak = value_of(report.figures.get("memory.peak"))
     if peak is None or free is None or peak * HEADROOM <= free:
         return
-    gib = 2**30
+    needed, there = Quantity(int(peak * HEADROOM), "B"), Quantity(free, "B")
     raise BotecError(
-        f"a real run takes {peak * HEADROOM / gib:.1f} GiB (the counted peak and a quarter more), "
-        f"{free / gib:.1f} GiB are free",
+        f"a real run takes {needed} (the counted peak and a quarter more), {there} are free",
         "ask with a smaller batch or use a larger machine",
         "verify",
     )

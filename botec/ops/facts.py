@@ -39,7 +39,7 @@ OPS: dict[str, Op] = {}
 
 
 class Op:
-    """One op of the book: ``name``, ``aliases``, ``kind`` (its family), ``shapes`` and its facts."""
+    """One op of the book: ``name``, ``aliases``, ``kind`` (family), ``shapes``, and its facts."""
 
     def __init__(self, name: str, aliases: tuple[str, ...], kind: str, shapes: str) -> None:
         self.name, self.aliases, self.kind, self.shapes = name, aliases, kind, shapes
@@ -82,7 +82,7 @@ def op(name: str, *aliases: str, shapes: str = "", kind: str = "") -> Op:
 
 
 def nothing(because: str, *aliases: str, kind: str) -> Op:
-    """Claim by name that these ops compute nothing: no multiplication, no floating-point operation."""
+    """Claim by name that these ops compute nothing: no floating-point operation at all."""
     declared = op(aliases[0], *aliases, kind=kind)
     declared.because = because
     declared.tell("multiplications", lambda: 0)
@@ -190,7 +190,9 @@ def bind(pattern: list[str], tensor: Tensor, letters: dict[str, Any], shapes: st
     fixed = len(pattern) - len(stars)
     rank = len(tensor.shape)
     if len(stars) > 1 or rank < fixed or (not stars and rank != fixed):
-        raise BotecError(f"shape {tensor.shape} does not read as {' '.join(pattern)!r} of {shapes!r}")
+        raise BotecError(
+            f"shape {tensor.shape} does not read as {' '.join(pattern)!r} of {shapes!r}"
+        )
     before = stars[0] if stars else fixed
     after = fixed - before
     for name, size in zip(pattern[:before], tensor.shape, strict=False):

@@ -53,9 +53,7 @@ def rows_of(call: Call) -> Counter[tuple[tuple[Any, ...], Tensor]]:
 
 def written_to(call: Call) -> tuple[Any, ...]:
     """An in-place op returns nothing: it writes its first list of tensors."""
-    return next(
-        entries for entries in list_arguments(call).values() if any(tensors_in(entries))
-    )
+    return next(entries for entries in list_arguments(call).values() if any(tensors_in(entries)))
 
 
 def list_arguments(call: Call) -> dict[str, tuple[Any, ...]]:

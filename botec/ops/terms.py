@@ -14,11 +14,21 @@ WHOLE = frozenset(
 )
 
 
-def reals(tensor: Tensor) -> Size:
-    """Floating-point numbers in ``tensor``: two to a complex entry, none in an integer tensor."""
+def aten(names: str) -> tuple[str, ...]:
+    """The framework's full names of these ops, given in one text."""
+    return tuple(f"aten.{name}" for name in names.split())
+
+
+def parts(tensor: Tensor) -> int:
+    """Floating-point numbers in one entry: two of a complex tensor, none of an integer one."""
     if tensor.dtype in WHOLE:
         return 0
-    return tensor.elements * (2 if tensor.dtype in COMPLEX else 1)
+    return 2 if tensor.dtype in COMPLEX else 1
+
+
+def reals(tensor: Tensor) -> Size:
+    """Floating-point numbers in ``tensor``."""
+    return tensor.elements * parts(tensor)
 
 
 def all_reals(tensors: Iterable[Tensor]) -> Size:

@@ -1,0 +1,73 @@
+"""The front doors: whatever describes a network, and the :class:`Program` it becomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botec.errors import BadInput, MissingPackage, nearest
+from botec.inputs import Input
+from botec.program import Program, Setting
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+DEVICES = ("cpu",)
+
+
+def read(
+    model: Any,
+    *inputs: Input,
+    train: bool = True,
+    optimizer: str | None = "adamw",
+    precision: str = "fp32",
+    device: str = "cpu",
+    checkpoint: bool = False,
+    **dimensions: int,
+) -> Program:
+    """Read a network: a ``torch.nn.Module`` with its inputs, or a text such as ``"timm:vit_…"``.
+
+    ``dimensions`` are the asked values of the inputs' names (``B=32``). ``optimizer`` is a name in
+    ``torch.optim`` (``None``: gradients only). Raises :class:`botec.errors.BotecError` where the
+    question cannot be answered, in one line.
+    """
+    setting = settle(train, optimizer, precision, device, checkpoint)
+    for name, size in dimensions.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise BadInput(f"{name} is {size!r}", "give a whole number from 1", f"{name}={size}")
+    need_torch()
+    from botec.read.doors import open_source, source_of_module
+    from botec.read.from_torch import read_source
+
+    if isinstance(model, str):
+        source = open_source(model, train, inputs)
+    else:
+        source = source_of_module(model, inputs)
+    return read_source(source, setting, dimensions)
+
+
+def settle(
+    train: bool, optimizer: str | None, precision: str, device: str, checkpoint: bool
+) -> Setting:
+    """The setting of a step, every word of it checked."""
+    if precision not in PRECISIONS:
+        do = nearest(precision, PRECISIONS) or f"use one of {', '.join(PRECISIONS)}"
+        raise BadInput(f"precision {precision!r} is not traced yet", do, f"--precision {precision}")
+    if device not in DEVICES:
+        raise BadInput(
+            f"kernel decisions of {device!r} are not known", "use --device cpu", f"--device {device}"
+        )
+    return Setting(
+        train=train,
+        optimizer=optimizer if train else None,
+        precision=precision,
+        device=device,
+        checkpoint=checkpoint and train,
+    )
+
+
+def need_torch() -> None:
+    """Raises :class:`MissingPackage` where torch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage(
+            "PyTorch is not installed", 'pip install "botec[zoo]"', "reading a network"
+        ) from error

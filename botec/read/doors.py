@@ -10,6 +10,8 @@ import pkgutil
 import re
 from functools import cache
 from importlib import import_module
+from importlib.abc import SourceLoader
+from importlib.util import find_spec
 from types import ModuleType
 
 from botec.errors import UnknownName, nearest
@@ -21,9 +23,18 @@ from botec.read.source import Source
 def doors() -> tuple[ModuleType, ...]:
     """Every door, in the order of their files' names."""
     folder = import_module("botec.read").__path__
-    names = sorted(one.name for one in pkgutil.iter_modules(folder) if one.name.startswith("from_"))
-    found = [import_module(f"botec.read.{name}") for name in names]
-    return tuple(one for one in found if hasattr(one, "claims"))
+    names = sorted(f"botec.read.{one.name}" for one in pkgutil.iter_modules(folder))
+    return tuple(import_module(name) for name in names if is_door(name))
+
+
+def is_door(name: str) -> bool:
+    """Whether the module ``name`` is a door: told from its text, so that nothing else is imported.
+
+    (What reads a module that is already there lies in this folder too, and needs torch at once.)
+    """
+    found = find_spec(name)
+    text = found.loader.get_source(name) if found and isinstance(found.loader, SourceLoader) else ""
+    return ".from_" in name and "\ndef claims(" in (text or "")
 
 
 def forms() -> tuple[str, ...]:
@@ -46,10 +57,10 @@ def unknown(text: str) -> UnknownName:
     """The error for a MODEL of no known form, with the nearest scheme where there is one."""
     schemes = {re.split("[:.]", form)[0]: form for form in forms() if form[0].islower()}
     scheme, colon, rest = text.partition(":")
-    near = nearest(f"{scheme}:", [f"{one}:" for one in schemes], most=1) if colon else ""
-    do = near.replace(":?", f":{rest}?") if near else f"MODEL is one of {', '.join(forms())}"
+    near = nearest(scheme, schemes, most=1) if colon else ""
+    do = near.replace("?", f":{rest}?") if near else f"MODEL is one of {', '.join(forms())}"
     seen = f"no such kind of model: {scheme!r}" if colon else "not of a known form"
-    return UnknownName(seen, do, text)
+    return UnknownName(seen, do, text or "MODEL")
 
 
 def __getattr__(name: str) -> str:

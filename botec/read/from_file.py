@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import importlib.util
 import inspect
 import re
@@ -49,7 +48,9 @@ class Named:
 
 def claims(text: str) -> bool:
     """Whether ``text`` is ``FILE.py:NAME`` (or a ``.py`` file without a NAME)."""
-    return bool(re.match(r"[^:(]*\.py(:|$)", text) or re.match(r"[A-Za-z]:[\\/][^:(]*\.py(:|$)", text))
+    return bool(
+        re.match(r"[^:(]*\.py(:|$)", text) or re.match(r"[A-Za-z]:[\\/][^:(]*\.py(:|$)", text)
+    )
 
 
 def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
@@ -64,9 +65,21 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
         named = parse_name(name)
         file = execute(Path(path))
         make = maker(file, named, Path(path).parent)
-        return described(text, make, file, inputs)
+        return described(text, asking(text, make), file, inputs)
     except BotecError as error:
         raise error.about(text) from error.__cause__
+
+
+def asking(text: str, make: Callable[[], Any]) -> Callable[[], Any]:
+    """``make``, with the question in front of what goes wrong in it."""
+
+    def build() -> Any:
+        try:
+            return make()
+        except BotecError as error:
+            raise error.about(text) from error.__cause__
+
+    return build
 
 
 def source_of_module(module: Any, inputs: tuple[Input, ...] = (), name: str = "") -> Source:
@@ -117,7 +130,7 @@ def dotted(tree: ast.expr) -> tuple[str, ...]:
 def execute(path: Path) -> ModuleType:
     """The user's file as a module. What it prints goes to stderr, so that stdout stays the page."""
     if not path.is_file():
-        near = nearest(path.name, [one.name for one in path.parent.glob("*.py")])
+        near = nearest(path.name, [one.name for one in path.parent.glob("*.py")], most=1)
         raise BadInput("there is no such file", near or "check the path")
     make_importable()
     spec = importlib.util.spec_from_file_location(f"botec_file_{path.stem}", path)
@@ -150,11 +163,20 @@ def failing(what: str, path: str = "") -> Iterator[None]:
     except (BotecError, KeyboardInterrupt):
         raise
     except BaseException as error:
+        if without_data() and isinstance(error, Exception):
+            raise  # it may want a tensor's values: whoever builds tries again with memory
         where = f" at line {line}" if (line := line_in(error, path)) else ""
         message = error.msg if isinstance(error, SyntaxError) else str(error)
         told = f": {message}" if message else ""
         do = "correct it, or see the whole of it with --debug"
         raise ModelFailed(f"{what}: {type(error).__name__}{where}{told}", do) from error
+
+
+def without_data() -> bool:
+    """Whether tensors made now have no data."""
+    import torch
+
+    return torch.get_default_device().type == "meta"
 
 
 def line_in(error: BaseException, path: str) -> int | None:
@@ -175,9 +197,11 @@ def maker(file: ModuleType, named: Named, folder: Path) -> Callable[[], Any]:
 
     found = look_up(file, named)
     if isinstance(found, torch.nn.Module) and not named.called:
-        return lambda: fresh(found)
+        return lambda: found
     if not callable(found) or isinstance(found, torch.nn.Module):
-        seen = f"{named} is a {type(found).__name__}" + (" already made" if named.called else "")
+        seen = f"{named} is of type {type(found).__name__}" + (
+            ", already made" if named.called else ""
+        )
         raise BadInput(seen, "name a torch.nn.Module, a class of them, or a function making one")
     if inspect.isclass(found) and not issubclass(found, torch.nn.Module):
         raise BadInput(f"class {named} is no torch.nn.Module", "derive it from torch.nn.Module")
@@ -214,28 +238,15 @@ def made(found: Any, named: Named, folder: Path) -> Any:
     """What calling NAME gives, which must be a module."""
     import torch
 
-    with beside(folder), failing(f"{named} failed", getattr(inspect.getmodule(found), "__file__", "")):
+    with (
+        beside(folder),
+        failing(f"{named} failed", getattr(inspect.getmodule(found), "__file__", "")),
+    ):
         network = found(*named.positional, **(named.keywords or {}))
     if not isinstance(network, torch.nn.Module):
-        seen = f"{named} returned a {type(network).__name__}"
+        seen = f"{named} returned an object of type {type(network).__name__}"
         raise BadInput(seen, "name a function that returns a torch.nn.Module")
     return network
-
-
-def fresh(module: Any) -> Any:
-    """A copy of ``module``; without its data where the default device has none."""
-    import torch
-
-    memo: dict[int, Any] = {}
-    if torch.get_default_device().type == "meta":
-        for one in module.parameters():
-            memo[id(one)] = torch.nn.Parameter(one.detach().to("meta"), one.requires_grad)
-        for one in module.buffers():
-            memo[id(one)] = one.detach().to("meta")
-    try:
-        return copy.deepcopy(module, memo)
-    except (RuntimeError, TypeError):
-        return module
 
 
 def described(
@@ -269,6 +280,8 @@ def on_meta(make: Callable[[], Any]) -> Any:
         with torch.device("meta"):
             return make()
     except BotecError:
+        raise
+    except Exception:
         return make()
 
 
@@ -281,7 +294,9 @@ def read_example(example: Any) -> tuple[Any, ...]:
     if not isinstance(example, (tuple, list, Mapping)):
         seen = f"example_inputs is a {type(example).__name__}"
         raise BadInput(seen, "make it a tensor, or a list or dict of tensors")
-    pairs = list(example.items() if isinstance(example, Mapping) else (("", one) for one in example))
+    pairs = list(
+        example.items() if isinstance(example, Mapping) else (("", one) for one in example)
+    )
     tensors = [(name, one) for name, one in pairs if isinstance(one, torch.Tensor)]
     plain = {name: one for name, one in pairs if not isinstance(one, torch.Tensor)}
     if "" in plain:
@@ -308,4 +323,6 @@ def shape_of(name: str, tensor: Any, batch: int | None) -> Input:
     sizes = ("B", *sizes[1:]) if batch else sizes
     whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype.itemsize == 0)
     readable = whole and tensor.device.type != "meta" and tensor.numel()
-    return Input(*sizes, dtype=dtype, name=name, below=max(2, int(tensor.max()) + 1) if readable else 2)
+    return Input(
+        *sizes, dtype=dtype, name=name, below=max(2, int(tensor.max()) + 1) if readable else 2
+    )

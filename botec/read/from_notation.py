@@ -7,6 +7,7 @@ linear layers that keep the width 30. Between two layers stands a ReLU, after th
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from botec.errors import BadInput
@@ -66,6 +67,6 @@ def perceptron(widths: tuple[int, ...]) -> Any:
             return super().forward(x)
 
     layers: list[Any] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return Perceptron(*layers[:-1])

@@ -42,7 +42,7 @@ def build(timm: Any, name: str) -> Any:
 
 def configuration(timm: Any, name: str, text: str) -> Any:
     """timm's record of the model (and tag). Raises :class:`~botec.errors.UnknownName`."""
-    bare, dot, tag = name.partition(".")
+    bare, _, tag = name.partition(".")
     if not timm.is_model(bare):
         do = nearest(bare, timm.list_models()) or "use a name of timm.list_models()"
         raise UnknownName("timm has no such model", do, text)

@@ -62,17 +62,30 @@ def build(models: Any, name: str) -> Any:
 
 def own_inputs(models: Any, name: str, text: str) -> tuple[tuple[Input, ...], tuple[str, ...]]:
     """How the model is called, and what to say about it; which kind it is, its module says."""
-    kind = models.get_model_builder(name).__module__.split(".")[2]
+    builder = models.get_model_builder(name)
+    kind, names = builder.__module__.split(".")[2], argument_names(builder)
     if kind == "detection":
         seen = "a detection model takes a list of pictures, and its boxes depend on what they show"
         raise BadInput(seen, "ask for its backbone instead, such as torchvision:resnet50", text)
     high, wide = picture(models, name)
     if kind == "optical_flow":
-        pair = [Input("B", 3, high, wide, name=key) for key in ("image1", "image2")]
-        return tuple(pair), (f"pictures of {high} x {wide}, as in torchvision's own count",)
+        pair = tuple(Input("B", 3, high, wide, name=key) for key in names[:2])
+        return pair, (f"pictures of {high} x {wide}, as in torchvision's own count",)
     if kind == "video":
-        return (Input("B", 3, FRAMES, high, wide, name="x"),), (f"{FRAMES} frames",)
-    return (Input("B", 3, high, wide, name="x"),), ()
+        return (Input("B", 3, FRAMES, high, wide, name=names[0]),), (f"{FRAMES} frames",)
+    return (Input("B", 3, high, wide, name=names[0]),), ()
+
+
+def argument_names(builder: Any) -> tuple[str, ...]:
+    """What the class a ``builder`` says it returns calls the arguments of ``forward``.
+
+    ``("x",)`` where the builder does not say.
+    """
+    kind = inspect.signature(builder).return_annotation
+    if isinstance(kind, str):
+        kind = inspect.unwrap(builder).__globals__.get(kind)
+    forward = getattr(kind, "forward", None)
+    return tuple(list(inspect.signature(forward).parameters)[1:]) if forward else ("x",)
 
 
 def picture(models: Any, name: str) -> tuple[int, int]:

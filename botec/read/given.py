@@ -7,7 +7,8 @@ The rules, in order:
    on its entries, and, where the source wants whole numbers and the user said nothing or
    ``float32``, the type.
 2. An input with another name is added: the model is called with it as well.
-3. More inputs without a name than the source can be called with replace the source's own wholly.
+3. More inputs without a name than the source is called with replace the source's own wholly; so do
+   named ones where the source's own have no names (examples in a file): both spell out the call.
 4. What the user leaves alone follows: where ``S`` became ``128`` or ``L``, every other input that
    says ``S`` says ``128`` or ``L`` too, and labels follow fixed sizes as well (a label map follows
    its picture). A size that became two different ones is left as it was.
@@ -32,29 +33,40 @@ def with_inputs(source: Source, given: Sequence[Input]) -> Source:
     """``source``, called with ``given`` where the user gave any (see the rules above)."""
     if not given:
         return source
-    unnamed = [one for one in given if not one.name]
-    if len(unnamed) > len([one for one in source.inputs if not one.only]):
+    if spelled_out(source.inputs, given):
         return limited(source, tuple(given))
-    pairs = paired(source.inputs, given)
+    places = paired(source.inputs, given)
+    pairs = [(source.inputs[place], one) for place, one in places.items()]
     became = renamed(pairs)
-    inputs = [merged(own, pairs[own]) if own in pairs else follow(own, became) for own in source.inputs]
-    taken = [id(one) for one in pairs.values()]
+    inputs = [
+        merged(own, places[place]) if place in places else follow(own, became)
+        for place, own in enumerate(source.inputs)
+    ]
+    taken = {id(one) for one in places.values()}
     inputs += [one for one in given if id(one) not in taken]
     kept = replace(source, notes=source.notes + kept_types(pairs))
     return limited(kept, tuple(inputs), became)
 
 
-def paired(own: Sequence[Input], given: Sequence[Input]) -> dict[Input, Input]:
-    """Which own input each given one replaces: by name first, then in order."""
-    named = {one.name: one for one in given if one.name}
-    pairs = {one: named[one.name] for one in own if one.name in named}
-    free = [one for one in own if one not in pairs and not one.only]
+def spelled_out(own: Sequence[Input], given: Sequence[Input]) -> bool:
+    """Whether ``given`` is the whole call (rule 3)."""
     unnamed = [one for one in given if not one.name]
-    return {**pairs, **dict(zip(free, unnamed, strict=False))}
+    callable_with = [one for one in own if not one.only]
+    named_at_last = len(unnamed) < len(given) and not any(one.name for one in own)
+    return len(unnamed) > len(callable_with) or named_at_last
+
+
+def paired(own: Sequence[Input], given: Sequence[Input]) -> dict[int, Input]:
+    """Which own input (by its place) each given one replaces: by name first, then in order."""
+    named = {one.name: one for one in given if one.name}
+    places = {place: named[one.name] for place, one in enumerate(own) if one.name in named}
+    free = [place for place, one in enumerate(own) if place not in places and not one.only]
+    unnamed = [one for one in given if not one.name]
+    return {**places, **dict(zip(free, unnamed, strict=False))}
 
 
 def merged(own: Input, given: Input) -> Input:
-    """``given`` in the place of ``own``: its sizes, the other's name, bound and whole-number type."""
+    """``given`` in the place of ``own``: its sizes, ``own``'s name, bound and type rule."""
     dtype = own.dtype if keeps_type(own, given) else given.dtype
     return Input(*given.sizes, dtype=dtype, name=own.name, below=own.below, only=own.only)
 
@@ -63,18 +75,18 @@ def keeps_type(own: Input, given: Input) -> bool:
     return given.dtype == "float32" and own.dtype in ("int64", "int32", "bool")
 
 
-def kept_types(pairs: Mapping[Input, Input]) -> tuple[str, ...]:
+def kept_types(pairs: Sequence[tuple[Input, Input]]) -> tuple[str, ...]:
     return tuple(
         f"input {own.name} is {own.dtype}, as the model needs it"
-        for own, given in pairs.items()
+        for own, given in pairs
         if keeps_type(own, given)
     )
 
 
-def renamed(pairs: Mapping[Input, Input]) -> dict[Size, Size]:
+def renamed(pairs: Sequence[tuple[Input, Input]]) -> dict[Size, Size]:
     """What each size that changed became; sizes that became two different ones are left out."""
     became: dict[Size, set[Size]] = {}
-    for own, given in pairs.items():
+    for own, given in pairs:
         if len(own.sizes) == len(given.sizes):
             for old, new in zip(own.sizes, given.sizes, strict=True):
                 became.setdefault(old, set()).add(new)

@@ -73,6 +73,7 @@ class Recorder(TorchDispatchMode):
         self.node = -1
         self.pending: tuple[int, Life, int] | None = None
         self.twins: dict[int, tuple[Any, Any]] = {}
+        self.grouped: dict[int, tuple[int, int]] = {}
 
     # -- events -----------------------------------------------------------------------------
 
@@ -189,6 +190,8 @@ class Recorder(TorchDispatchMode):
         if signature is None:
             return self.first_time(info, key, args, kwargs)
         way = signature.way
+        if info.grouped:
+            self.note_experts(args)
         if way == PURE and signature.outputs is not None:
             self.note_op(signature)
             out = self.remake(signature)
@@ -240,6 +243,8 @@ class Recorder(TorchDispatchMode):
         func = info.func
         if any(not tensor.is_meta for tensor in tensors(args, kwargs)):
             return self.from_host(func, info, args, kwargs)
+        if info.grouped:
+            self.note_experts(args)
         answered = self.answer(func, info, args)
         if answered is not None:
             return answered[0]
@@ -263,6 +268,12 @@ class Recorder(TorchDispatchMode):
             self.watch_addition(args, out)
         return out
 
+    def note_experts(self, args: Any) -> None:
+        """A grouped product: how many rows meet how many stacked weights."""
+        rows, weight = args[0], args[1]
+        if weight.dim() == 3 and rows.dim() == 2:
+            self.grouped[self.place(weight)] = (rows.shape[0], weight.shape[0])
+
     def describe(self, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
         """Keep the outputs' layouts, and whether they can be made without running the op."""
         many = isinstance(out, (list, tuple))
@@ -272,9 +283,10 @@ class Recorder(TorchDispatchMode):
         signature.results = tuple(None if one is None else layout_of(one) for one in outs)
         if signature.way != PURE:
             return
-        inside = {tensor.untyped_storage()._cdata for tensor in tensors(args, kwargs)}
-        if any(one is not None and one.untyped_storage()._cdata in inside for one in outs):
-            signature.way = OTHER  # it gave back an input's memory: a copy that was none
+        inside = [tensor.untyped_storage()._cdata for tensor in tensors(args, kwargs)]
+        made = [one.untyped_storage()._cdata for one in outs if one is not None]
+        if set(inside) & set(made) or len(set(made)) < len(made):
+            signature.way = OTHER  # it gave back an input's memory, or one piece twice
         elif many:
             signature.outputs = list(signature.results)
             signature.many = list if isinstance(out, list) else tuple

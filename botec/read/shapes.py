@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from botec.poly import round_up
+
 aten = torch.ops.aten
 Layout = tuple[Any, Any, Any]
 # Pointwise ops whose result may have another type than their arguments, or which are drawn.
@@ -118,6 +120,76 @@ def softmax_backward(args: Any, kwargs: Any) -> Layout | None:
     return same(x) if is_packed(x) and is_packed(args[1]) and x.dtype == args[3] else None
 
 
+def grouped_product(args: Any, kwargs: Any) -> Layout:
+    """Rows of groups times stacked matrices, in any type: the framework's shape kernel takes
+    bfloat16 alone, its CPU kernel float32 too. Rows of the result are padded to 16 bytes."""
+    left, right = args[0], args[1]
+    kind = kwargs.get("out_dtype") or left.dtype
+    groups = args[2] if len(args) > 2 else kwargs.get("offs")
+    shape: tuple[int, ...] = (left.shape[-2], right.shape[-1])
+    if left.dim() == right.dim():
+        count = left.shape[0] if left.dim() == 3 else groups.shape[0]
+        shape = (count, *shape)
+    unit = 16 // kind.itemsize
+    row = -(-shape[-1] // unit) * unit
+    strides = (row, 1) if len(shape) == 2 else (shape[1] * row, row, 1)
+    return torch.Size(shape), strides, kind
+
+
+def recurrent_layer(args: Any, kwargs: Any) -> list[Layout]:
+    """oneDNN's layer: every step's output, the last hidden and cell state, its own workspace."""
+    x, weight, hidden = args[0], args[1], args[5]
+    steps, batch, width = x.shape[0], x.shape[1], hidden.shape[-1]
+    output = torch.Size((steps, batch, width))
+    state = torch.Size(hidden.shape)
+    size = torch.Size((workspace(steps, batch, weight.shape[1], width) if args[15] else 0,))
+    return [
+        (output, packed(output), x.dtype),
+        (state, packed(state), x.dtype),
+        (state, packed(state), x.dtype),
+        (size, (1,), torch.uint8),
+    ]
+
+
+def recurrent_layer_backward(args: Any, kwargs: Any) -> list[Layout]:
+    """Gradients of the input, the four weights and the two states, each of its own memory."""
+    x, hidden, cells = args[0], args[5], args[6]
+    return [(t.shape, packed(t.shape), t.dtype) for t in (x, *args[1:5], hidden, cells)]
+
+
+def workspace(steps: Any, batch: Any, inputs: int, width: int) -> Any:
+    """Bytes oneDNN keeps between an LSTM layer's forward and backward pass, on whole pages.
+
+    Gates, outputs before projection, the states of the layer and of the step with the layer's
+    gradients, cell states and their gradients (``rnn_utils::set_workspace_sizes``). Rows are padded
+    to 16 numbers and once more where they would fall on the same cache set. Found by running the
+    kernel over sizes, and held against it by a test; works on numbers and on formulas.
+    """
+    widest = padded(max(inputs, width))
+    states = 2 * (steps + 1) * batch
+    buffers = [steps * batch * padded(4 * width), steps * batch * padded(width)]
+    buffers += [states * widest] * 3 + [states * width] * 2
+    return sum(round_up(4 * numbers, 4096) for numbers in buffers)
+
+
+def padded(row: int) -> int:
+    """The length of a row of float32 in oneDNN's recurrent buffers (``get_good_ld``)."""
+    row = -(-row // 16) * 16
+    return row + 16 if row % 256 == 0 else row
+
+
+def workspace_of(arguments: Any) -> Any:
+    """:func:`workspace` of a call in formulas; 0 where nothing is kept for a backward pass."""
+    x, weight, hidden = arguments["input"], arguments["weight0"], arguments["hx_"]
+    if not arguments["train"]:
+        return 0
+    return workspace(x.shape[0], x.shape[1], weight.shape[1], hidden.shape[-1])
+
+
+# Outputs whose length is no polynomial: (op, which output) -> its length from the arguments.
+LENGTHS: dict[tuple[str, int], Callable[[Any], Any]] = {
+    ("aten.mkldnn_rnn_layer", 3): workspace_of,
+}
 RULES: dict[Any, Callable[[Any, Any], Any]] = {
     aten.native_batch_norm.default: batch_norm,
     aten.native_batch_norm_backward.default: batch_norm_backward,
@@ -127,4 +199,7 @@ RULES: dict[Any, Callable[[Any, Any], Any]] = {
     aten._log_softmax.default: softmax,
     aten._softmax_backward_data.default: softmax_backward,
     aten._log_softmax_backward_data.default: softmax_backward,
+    aten._grouped_mm.default: grouped_product,
+    aten.mkldnn_rnn_layer.default: recurrent_layer,
+    aten.mkldnn_rnn_layer_backward.default: recurrent_layer_backward,
 }

@@ -27,13 +27,14 @@ class Signature:
 class OpInfo:
     """What the schema of an op says, asked once."""
 
-    __slots__ = ("factory", "func", "name", "number", "overload", "silent", "view", "way", "writes")
+    __slots__ = ("factory", "func", "grouped", "name", "number", "overload", "silent", "view", "way", "writes")
 
     def __init__(self, func: Any, number: int) -> None:
         schema = func._schema
         self.func, self.number = func, number
         self.name = f"{func.namespace}.{schema.name.split('::')[1]}"
         self.overload = func._overloadname
+        self.grouped = schema.name in ("aten::_grouped_mm", "transformers::grouped_mm_fallback")
         self.silent = func.namespace == "profiler"  # marks for a profiler, no work
         self.factory = any(argument.name == "device" for argument in schema.arguments)
         self.writes = tuple(

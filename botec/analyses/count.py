@@ -1,0 +1,141 @@
+"""How much is there and how much is done: parameters, multiplications, operations, bytes moved.
+
+One fold over the program with the ops' facts: counts add. Every distinct call is asked once and
+weighted with how often it occurs, so totals come out as exact polynomials.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from botec.calls import Call
+from botec.ops import facts
+from botec.poly import as_poly, at, plain
+from botec.program import PHASES, Parameter, Program, Stream
+
+MEASURES = ("multiplications", "flops", "bytes")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One kind of work: a call, where and when it happens, how often, and what each time costs."""
+
+    call: Call
+    kind: str
+    phase: str
+    scope: int
+    times: int
+    costs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Total:
+    """A sum in formulas, and the ops nobody has told the cost of (name → how often)."""
+
+    value: Any
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    def at(self, **point: Any) -> Any:
+        """The sum where every dimension has a value (numbers or arrays)."""
+        return at(self.value, point)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Everything counted of one stream of a program."""
+
+    program: Program
+    stream: Stream
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The work, one line for every distinct call, phase and module."""
+        costs: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        found = []
+        for (index, phase, scope), times in self.stream.occurrences().items():
+            call = self.stream.calls[index]
+            if index not in costs:
+                costs[index] = facts.kind_of(call), costs_of(call)
+            kind, cost = costs[index]
+            found.append(Line(call, kind, phase, scope, times, cost))
+        return tuple(found)
+
+    def total(self, measure: str, phases: Iterable[str] = PHASES) -> Total:
+        """``multiplications``, ``flops`` or ``bytes`` of some phases (by default of the step)."""
+        wanted = set(phases)
+        return add((line for line in self.lines if line.phase in wanted), measure)
+
+    def by_kind(self, measure: str, phases: Iterable[str] = PHASES) -> dict[str, Total]:
+        """The same sum, parted by the ops' families."""
+        return self.parted(measure, phases, lambda line: line.kind)
+
+    def by_scope(self, measure: str, phases: Iterable[str] = PHASES) -> dict[int, Total]:
+        """The same sum, parted by the modules that ran the ops themselves."""
+        return self.parted(measure, phases, lambda line: line.scope)
+
+    def parted(self, measure: str, phases: Iterable[str], part: Any) -> dict[Any, Total]:
+        wanted = set(phases)
+        groups: dict[Any, list[Line]] = {}
+        for line in self.lines:
+            if line.phase in wanted:
+                groups.setdefault(part(line), []).append(line)
+        return {key: add(lines, measure) for key, lines in groups.items()}
+
+    def without_causal_half(self, phases: Iterable[str] = PHASES) -> Any:
+        """Multiplications with causal attention at the triangle it needs; ``None`` without any."""
+        wanted = set(phases)
+        saved: Any = 0
+        found = False
+        for line in self.lines:
+            discounted = facts.causal(line.call) if line.phase in wanted else None
+            if discounted is not None:
+                found = True
+                saved = saved + (line.costs["multiplications"] - discounted) * line.times
+        return plain(self.total("multiplications", wanted).value - saved) if found else None
+
+
+def count(program: Program, **point: int) -> Counts:
+    """Count the stream that holds at ``point`` (by default the asked one).
+
+    Raises :class:`botec.errors.OutsideRegime` where no stream does.
+    """
+    return Counts(program, program.stream(point))
+
+
+def costs_of(call: Call) -> dict[str, Any]:
+    """The three costs of one call; ``None`` is unknown."""
+    return {
+        "multiplications": facts.multiplications(call),
+        "flops": facts.flops(call),
+        "bytes": facts.bytes_moved(call),
+    }
+
+
+def add(lines: Iterable[Line], measure: str) -> Total:
+    """The sum over lines; what is unknown is left out and named."""
+    total: Any = as_poly(0)
+    weights: dict[Any, int] = {}
+    missing: Counter[str] = Counter()
+    for line in lines:
+        cost = line.costs[measure]
+        if cost is None:
+            missing[line.call.op] += line.times
+        else:
+            weights[cost] = weights.get(cost, 0) + line.times
+    for cost, times in weights.items():
+        total = total + cost * times
+    return Total(plain(total), dict(missing))
+
+
+def parameter_count(parameters: Iterable[Parameter]) -> int:
+    """How many numbers the weights hold, tied ones once."""
+    return sum(parameter.tensor.elements for parameter in parameters)
+
+
+def active_count(parameters: Iterable[Parameter]) -> int:
+    """How many of them one example uses: of stacked experts the chosen share."""
+    return sum(p.tensor.elements * p.active[0] // p.active[1] for p in parameters)

@@ -1,0 +1,117 @@
+"""The upper envelope: of thousands of polynomials, the few that are ever the largest.
+
+A polynomial is dropped only when it is certain never to be the strict maximum while every dimension
+is at least its lowest value: either another one is at least as large in every coefficient (after
+shifting the dimensions to start at zero), or a convex combination of others is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import comb
+from typing import Any
+
+from botec.poly import Monomial, Poly
+
+MARGIN = 1e-9  # relative; what is closer than this to the envelope is kept
+
+
+def upper_envelope(polys: Sequence[Poly], least: Mapping[str, int]) -> tuple[Poly, ...]:
+    """The polynomials of ``polys`` whose maximum is the maximum of all for dimensions ≥ ``least``."""
+    if len(polys) <= 1:
+        return tuple(polys)
+    shifted = [shift(poly, least) for poly in polys]
+    columns = sorted({monomial for poly in shifted for monomial in poly}, key=str)
+    rows = [[poly.get(column, 0) for column in columns] for poly in shifted]
+    kept = convex(rows, undominated(rows))
+    return tuple(polys[place] for place in kept)
+
+
+def shift(poly: Poly, least: Mapping[str, int]) -> dict[Monomial, int]:
+    """``poly`` in dimensions counted from their lowest value; atoms count from zero."""
+    terms: dict[Monomial, int] = {}
+    for monomial, factor in poly.terms.items():
+        parts: dict[Monomial, int] = {(): factor}
+        for name, exponent in monomial:
+            low = least.get(name, 0) if isinstance(name, str) else 0
+            opened: dict[Monomial, int] = {}
+            for start, weight in parts.items():
+                for power in range(exponent + 1):
+                    times = comb(exponent, power) * low ** (exponent - power)
+                    if times:
+                        key = (*start, (name, power)) if power else start
+                        opened[key] = opened.get(key, 0) + weight * times
+            parts = opened
+        for key, weight in parts.items():
+            terms[key] = terms.get(key, 0) + weight
+    return terms
+
+
+def undominated(rows: Sequence[Sequence[int]]) -> list[int]:
+    """Rows no other row is at least as large as in every column (equal ones: the first)."""
+    import numpy as np
+
+    table = np.array(rows, dtype=object)
+    try:
+        table = table.astype(np.int64)
+    except OverflowError:
+        pass
+    order = sorted(range(len(rows)), key=lambda place: (-sum(rows[place]), place))
+    kept: list[int] = []
+    best = np.empty((0, table.shape[1]), dtype=table.dtype)
+    for place in order:
+        row = table[place]
+        if len(best) and bool(np.any(np.all(best >= row, axis=1))):
+            continue
+        kept.append(place)
+        best = np.vstack([best, row[None]])
+    return kept
+
+
+def convex(rows: Sequence[Sequence[int]], places: list[int]) -> list[int]:
+    """Of the places, those that are the strict maximum for some non-negative monomials.
+
+    Clarkson's scheme: a row is tried against the rows already known to matter; where it wins
+    somewhere, the row that wins there most is added.
+    """
+    import numpy as np
+
+    if len(places) <= 2:
+        return sorted(places)
+    table = np.array([[float(value) for value in rows[place]] for place in places])
+    scale = np.abs(table).max(axis=0)
+    scale[scale == 0] = 1
+    table = table / scale
+    known: list[int] = [int(column.argmax()) for column in table.T]
+    known = list(dict.fromkeys(known))
+    for row in np.argsort(-table.sum(axis=1)):
+        while int(row) not in known:
+            weights = winning_weights(table[row], table[known])
+            if weights is None:
+                break
+            winner = int((table @ weights).argmax())
+            known.append(int(row) if winner in known else winner)
+    return sorted(places[place] for place in known)
+
+
+def winning_weights(row: Any, known: Any) -> Any:
+    """Non-negative weights under which ``row`` beats every known row, or ``None``."""
+    import numpy as np
+
+    difference = known - row
+    if bool(np.any(np.all(difference >= 0, axis=1))):
+        return None
+    from scipy.optimize import linprog
+
+    columns = row.shape[0]
+    result = linprog(
+        np.append(np.zeros(columns), -1.0),
+        A_ub=np.hstack([difference, np.ones((len(known), 1))]),
+        b_ub=np.zeros(len(known)),
+        A_eq=[[1.0] * columns + [0.0]],
+        b_eq=[1.0],
+        bounds=[(0, None)] * columns + [(None, None)],
+    )
+    if result.x is None:
+        return np.ones(columns)
+    return result.x[:-1] if result.x[-1] > -MARGIN else None

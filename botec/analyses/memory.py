@@ -1,0 +1,157 @@
+"""What is alive when: the timeline of a step, its peak, and who stands on it.
+
+Lifetimes overlap: births and deaths are added up in the order they happened. At a point the peak is
+a maximum of numbers; as a formula it is the maximum of a few polynomials, the upper envelope of
+thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from botec.analyses.envelope import upper_envelope
+from botec.poly import Poly, as_poly, at, plain
+from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Program, Storage, Stream
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The fullest moment: its bytes, the event, the op and module running, and what is alive."""
+
+    bytes: int
+    event: int
+    phase: str
+    op: str
+    scope: int
+    alive: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The timeline of one stream of a program at a point."""
+
+    program: Program
+    stream: Stream
+    point: Mapping[str, int]
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of every storage at the point."""
+        return tuple(at(storage.bytes, self.point) for storage in self.stream.storages)
+
+    @cached_property
+    def peak(self) -> Peak:
+        """The first moment at which most bytes are alive."""
+        live = most = 0
+        best = 0
+        for event, (kind, index, _) in enumerate(self.stream.events()):
+            if kind == BIRTH:
+                live += self.sizes[index]
+                if live > most:
+                    most, best = live, event
+            elif kind == DEATH:
+                live -= self.sizes[index]
+        return self.moment(best, most)
+
+    def moment(self, at_event: int, total: int) -> Peak:
+        """Who is alive right after an event, and what was running."""
+        alive: dict[int, None] = {}
+        phase, op, scope = "start", "", 0
+        for event, (kind, index, where) in enumerate(self.stream.events()):
+            if event > at_event:
+                break
+            if kind == PHASE:
+                phase = PHASES[index] if index < len(PHASES) else "end"
+            elif kind == OP:
+                op, scope = self.stream.calls[index].op, where
+            elif kind == BIRTH:
+                alive[index] = None
+            else:
+                alive.pop(index, None)
+        return Peak(total, at_event, phase, op, scope, tuple(alive))
+
+    def by_role(self) -> dict[str, int]:
+        """The bytes at the peak by role; they add up to it."""
+        found = dict.fromkeys(ROLES, 0)
+        for number in self.peak.alive:
+            found[self.stream.storages[number].role] += self.sizes[number]
+        return {role: size for role, size in found.items() if size}
+
+    def by_scope(self) -> dict[int, int]:
+        """The bytes at the peak by the module that made (or owns) them."""
+        found: dict[int, int] = {}
+        for number in self.peak.alive:
+            owner = owner_of(self.program, self.stream.storages[number])
+            found[owner] = found.get(owner, 0) + self.sizes[number]
+        return found
+
+    def formula(self, role: str | None = None) -> tuple[Any, ...]:
+        """The peak as polynomials whose maximum it is (of one role: what stands at the peak)."""
+        if role is None:
+            return peak_envelope(self.stream)
+        alive = (self.stream.storages[number] for number in self.peak.alive)
+        return (plain(sum((as_poly(s.bytes) for s in alive if s.role == role), as_poly(0))),)
+
+    def saved(self) -> Any:
+        """Bytes kept from the forward pass for the backward pass, as a formula."""
+        total = as_poly(0)
+        for storage in self.stream.storages:
+            if storage.role == "activation":
+                total = total + storage.bytes
+        return plain(total)
+
+
+def memory(program: Program, **point: int) -> Memory:
+    """The timeline at ``point`` (by default the asked one).
+
+    Raises :class:`botec.errors.OutsideRegime` where no stream holds there.
+    """
+    values = program.point(point)
+    return Memory(program, program.stream(values), values)
+
+
+def owner_of(program: Program, storage: Storage) -> int:
+    """A parameter or buffer belongs to the module whose name it carries; the rest to its maker."""
+    if storage.role not in ("parameter", "buffer") or "." not in storage.name:
+        return storage.scope
+    path = storage.name.rsplit(".", 1)[0]
+    return program.scopes.index(path) if path in program.scopes else storage.scope
+
+
+def weight_bytes(program: Program) -> int:
+    """Bytes of parameters and buffers as they are stored."""
+    return sum(held.tensor.bytes for held in (*program.parameters, *program.buffers))
+
+
+def peak_envelope(stream: Stream) -> tuple[Any, ...]:
+    """The few polynomials whose maximum is the peak wherever the stream holds."""
+    least = {name: low for name, low in stream.regime.least.items()}
+    return tuple(plain(poly) for poly in upper_envelope(local_peaks(stream), least))
+
+
+def local_peaks(stream: Stream) -> list[Poly]:
+    """Live bytes as formulas at every local maximum of the timeline."""
+    live: dict[Any, int] = {}
+    found: dict[frozenset[Any], Poly] = {}
+    rising = False
+    for kind, index, _ in stream.events():
+        if kind not in (BIRTH, DEATH):
+            continue
+        if kind == DEATH and rising:
+            keep(live, found)
+        rising = kind == BIRTH
+        sign = 1 if kind == BIRTH else -1
+        for monomial, factor in as_poly(stream.storages[index].bytes).terms.items():
+            live[monomial] = live.get(monomial, 0) + sign * factor
+    if rising:
+        keep(live, found)
+    return list(found.values())
+
+
+def keep(live: Mapping[Any, int], found: dict[frozenset[Any], Poly]) -> None:
+    key = frozenset(item for item in live.items() if item[1])
+    if key not in found:
+        found[key] = Poly(dict(live))

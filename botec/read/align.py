@@ -1,0 +1,323 @@
+"""From traces at sample points to one stream in exact formulas.
+
+Traces of one network at several points are laid side by side and must agree event by event. Every
+*size* in them is then fitted as ``c·monomial + d`` in whole numbers; bytes and operations are never
+fitted: they are products of sizes, formed from the ops' facts. A trace at a point the fit has not
+seen proves the result, storage by storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product as choices
+from typing import Any
+
+from botec.calls import ITEM_BYTES, Call, Tensor
+from botec.poly import Poly, as_poly, plain, product
+from botec.program import BIRTH, OP, Regime, Storage, Stream
+from botec.read.shapes import LENGTHS
+from botec.read.signatures import Signature
+
+Vector = tuple[int, ...]
+Point = Mapping[str, int]
+
+
+class PartedError(Exception):
+    """The traces are not the same program: its text says where they part."""
+
+
+class Fit:
+    """Fits values seen at the sample points by ``c·monomial + d``; remembers every vector."""
+
+    def __init__(self, symbols: Sequence[Poly], points: Sequence[Point]) -> None:
+        self.points = tuple(points)
+        self.memory: dict[Vector, Any] = {}
+        self.monomials: list[tuple[Poly, Vector]] = []
+        for exponents in sorted(choices(range(3), repeat=len(symbols)), key=lambda e: (sum(e), e)):
+            if sum(exponents):
+                powers = zip(symbols, exponents, strict=True)
+                monomial = as_poly(product(one**exponent for one, exponent in powers))
+                self.monomials.append((monomial, tuple(monomial.at(**p) for p in self.points)))
+
+    def __call__(self, vector: Vector) -> Any:
+        """A number where all are equal, else the simplest fit. Raises :class:`PartedError`."""
+        found = self.memory.get(vector)
+        if found is None:
+            found = self.memory[vector] = self.fit(vector)
+        return found
+
+    def fit(self, vector: Vector) -> Any:
+        if len(set(vector)) == 1:
+            return vector[0]
+        found = [fit for monomial, seen in self.monomials if (fit := line(monomial, seen, vector))]
+        if not found:
+            raise PartedError(f"the size {', '.join(map(str, vector))} fits no formula")
+        # A pure multiple explains a size better than a multiple with an offset.
+        return next((fit for fit, offset in found if offset == 0), found[0][0])
+
+
+def line(monomial: Poly, seen: Vector, vector: Vector) -> tuple[Poly, int] | None:
+    """``c·monomial + d`` through every point, or ``None``."""
+    pairs = [(a, b) for a, b in zip(seen, vector, strict=True)]
+    first, other = pairs[0], next((pair for pair in pairs if pair[0] != pairs[0][0]), None)
+    if other is None:
+        return None
+    factor, rest = divmod(other[1] - first[1], other[0] - first[0])
+    offset = first[1] - factor * first[0]
+    if rest or factor == 0 or any(factor * a + offset != b for a, b in pairs):
+        return None
+    return monomial * factor + offset, offset
+
+
+def align(traces: Sequence[Any], symbols: Sequence[Poly], points: Sequence[Point]) -> Stream:
+    """One stream of exact formulas. Raises :class:`PartedError` where the traces differ."""
+    first = traces[0]
+    for other in traces[1:]:
+        compare(first, other)
+    fit = Fit(symbols, points)
+    calls, place = aligned_calls(traces, fit)
+    storages = aligned_storages(traces, calls, place, fit)
+    index = type(first.index)("i", first.index)
+    for event, kind in enumerate(first.kinds):
+        if kind == OP:
+            index[event] = place[tuple(trace.index[event] for trace in traces)]
+    return Stream(Regime(), tuple(calls), tuple(storages), first.kinds, index, first.scopes)
+
+
+def compare(first: Any, other: Any) -> None:
+    """The same kinds of events, of the same storages and modules, with the same ops."""
+    if first.kinds == other.kinds and first.scopes == other.scopes:
+        differs = (
+            event
+            for event, kind in enumerate(first.kinds)
+            if (kind != OP and first.index[event] != other.index[event])
+            or (kind == OP and op_at(first, event) != op_at(other, event))
+        )
+        event = next(differs, None)
+        if event is None:
+            return
+    else:
+        pairs = zip(first.kinds, other.kinds, strict=False)
+        event = next((e for e, (a, b) in enumerate(pairs) if a != b), len(first.kinds) - 1)
+    raise PartedError(f"the ops differ after {op_before(first, event)}")
+
+
+def op_at(trace: Any, event: int) -> str:
+    return trace.signatures[trace.index[event]].info.name
+
+
+def op_before(trace: Any, event: int) -> str:
+    """The last op at or before an event, for the reader."""
+    for place in range(min(event, len(trace.kinds) - 1), -1, -1):
+        if trace.kinds[place] == OP:
+            return op_at(trace, place)
+    return "the start"
+
+
+def aligned_calls(traces: Sequence[Any], fit: Fit) -> tuple[list[Call], dict[Vector, int]]:
+    """Every distinct tuple of signatures as one call in formulas, and where it is."""
+    place: dict[Vector, int] = {}
+    calls: list[Call] = []
+    first = traces[0]
+    for event, kind in enumerate(first.kinds):
+        if kind == OP:
+            key = tuple(trace.index[event] for trace in traces)
+            if key not in place:
+                place[key] = len(calls)
+                rows = zip(traces, key, strict=True)
+                calls.append(merged_call([trace.signatures[i] for trace, i in rows], fit))
+    return calls, place
+
+
+def merged_call(signatures: Sequence[Signature], fit: Any) -> Call:
+    """One call whose sizes are formulas over the points of ``signatures``."""
+    info = signatures[0].info
+    arguments = arguments_of([signature.key for signature in signatures], info, fit)
+    results = zip(*(signature.results for signature in signatures), strict=True)
+    outputs = tuple(
+        output_of(info.name, place, layouts, arguments, fit)
+        for place, layouts in enumerate(results)
+    )
+    return Call(info.name, info.overload, arguments, outputs, info.view, info.writes)
+
+
+def output_of(op: str, place: int, layouts: Sequence[Any], arguments: Any, fit: Any) -> Any:
+    """An output in formulas: fitted, or by the rule of its op where it has one."""
+    length = LENGTHS.get((op, place))
+    if length is None:
+        return merged(layouts, fit)
+    size = length(arguments)
+    if isinstance(fit, Fit):
+        fit.memory[tuple(layout[0][0] for layout in layouts)] = size
+    return Tensor((size,), dtype_name(layouts[0][2]))
+
+
+def arguments_of(keys: Sequence[Any], info: Any, fit: Fit) -> dict[str, Any]:
+    """Arguments by the schema's names; those not given have the schema's defaults."""
+    schema = info.func._schema.arguments
+    given = [list(key[1]) for key in keys]
+    named = [dict(zip(*key[2], strict=True)) if key[2] else {} for key in keys]
+    found: dict[str, Any] = {}
+    for place, argument in enumerate(schema):
+        if place < len(given[0]):
+            found[argument.name] = merged([values[place] for values in given], fit)
+        elif argument.name in named[0]:
+            found[argument.name] = merged([values.get(argument.name) for values in named], fit)
+        else:
+            found[argument.name] = as_text(argument.default_value)
+    return found
+
+
+def merged(values: Sequence[Any], fit: Fit) -> Any:
+    """What the same argument was at every point: a formula where it is a size that varies."""
+    first = values[0]
+    if is_layout(first):
+        return merged_tensor(values, fit)
+    if isinstance(first, tuple) and len(first) == 2 and first[0] in (bool, float):
+        return first[1] if all(value == first for value in values) else None
+    if isinstance(first, (tuple, list)):
+        if any(not isinstance(v, (tuple, list)) or len(v) != len(first) for v in values):
+            return None
+        return tuple(merged(parts, fit) for parts in zip(*values, strict=True))
+    if all(value == first for value in values):
+        return as_text(first)
+    if all(type(value) is int for value in values):
+        try:
+            return fit(tuple(values))
+        except PartedError:
+            return None
+    return None
+
+
+def is_layout(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and type(value[0]).__name__ == "Size"
+
+
+def merged_tensor(layouts: Sequence[Any], fit: Fit) -> Tensor:
+    shapes = [layout[0] for layout in layouts]
+    if len({len(shape) for shape in shapes}) > 1:
+        raise PartedError("a tensor has another number of axes")
+    shape = tuple(fit(tuple(sizes)) for sizes in zip(*shapes, strict=True))
+    strides = layouts[0][1]
+    expanded = tuple(
+        axis for axis, stride in enumerate(strides) if stride == 0 and shapes[0][axis] > 1
+    )
+    return Tensor(shape, dtype_name(layouts[0][2]), expanded)
+
+
+def dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def as_text(value: Any) -> Any:
+    """Plain numbers and texts as they are; the framework's own things by their name."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return tuple(as_text(part) for part in value)
+    return dtype_name(value)
+
+
+def aligned_storages(
+    traces: Sequence[Any], calls: Sequence[Call], place: dict[Vector, int], fit: Fit
+) -> list[Storage]:
+    """Bytes of every storage: the bytes of the output that made it, or fitted where it is larger."""
+    roles = roles_of(traces[0])
+    memory: dict[Any, Any] = {}
+    storages = []
+    for number, sizes in enumerate(zip(*(trace.sizes for trace in traces), strict=True)):
+        op, output = traces[0].births[number]
+        key = (sizes, op >= 0 and tuple(trace.index[op] for trace in traces), output)
+        if key not in memory:
+            call = calls[place[key[1]]] if op >= 0 and key[1] in place else None
+            memory[key] = bytes_of(sizes, call, output, fit)
+        role, name = roles[number]
+        scope = traces[0].scopes[op] if op >= 0 else 0
+        storages.append(Storage(memory[key], role, scope, name))
+    return storages
+
+
+def bytes_of(sizes: Vector, call: Call | None, output: int, fit: Fit) -> Any:
+    if len(set(sizes)) == 1:
+        return sizes[0]
+    made = call.outputs[output] if call and output < len(call.outputs) else None
+    candidates = [made] if made is not None else []
+    candidates += list(call.inputs) if call else []
+    for tensor in candidates:
+        size = plain(tensor.elements * ITEM_BYTES.get(tensor.dtype, 1))
+        if tuple(as_poly(size).at(**point) for point in fit.points) == sizes:
+            return size
+    return fit(sizes)
+
+
+def roles_of(trace: Any) -> list[tuple[str, str]]:
+    """The role of every storage: told where it is known, else by its life.
+
+    Born in the forward pass and alive at its end: an activation (kept for the backward pass).
+    """
+    told = trace.roles
+    roles = [told.get(number, ("temporary", "")) for number in range(len(trace.sizes))]
+    alive: set[int] = set()
+    phase = -1
+    for kind, index in zip(trace.kinds, trace.index, strict=True):
+        if kind == BIRTH and phase == 0:
+            alive.add(index)
+        elif kind == BIRTH + 1:
+            alive.discard(index)
+        elif kind == BIRTH + 2:
+            if phase == 0 and index == 1:
+                break
+            phase = index
+    else:
+        return roles
+    for number in alive:
+        if number not in told:
+            roles[number] = ("activation", "")
+    return roles
+
+
+def proves(stream: Stream, trace: Any, point: Point) -> str:
+    """``""`` where the stream at ``point`` is the trace event for event; else what differs."""
+    try:
+        compare_stream(stream, trace)
+    except PartedError as error:
+        return str(error)
+    for number, size in enumerate(trace.sizes):
+        expected = stream.storages[number].bytes
+        if (expected.at(**point) if isinstance(expected, Poly) else expected) != size:
+            return f"a storage of {size} bytes is {expected} by the formula"
+    seen: set[tuple[int, int]] = set()
+    for event, kind in enumerate(trace.kinds):
+        pair = (stream.index[event], trace.index[event])
+        if kind == OP and pair not in seen:
+            seen.add(pair)
+            difference = call_differs(stream.calls[pair[0]], trace.signatures[pair[1]], point)
+            if difference:
+                return difference
+    return ""
+
+
+def compare_stream(stream: Stream, trace: Any) -> None:
+    if stream.kinds != trace.kinds or stream.scopes != trace.scopes:
+        raise PartedError("the ops differ in order or number")
+    for event, kind in enumerate(trace.kinds):
+        if kind != OP and stream.index[event] != trace.index[event]:
+            raise PartedError("memory is freed in another order")
+
+
+def call_differs(call: Call, signature: Signature, point: Point) -> str:
+    """Whether the shapes of a call at ``point`` are those that were traced."""
+    if call.op != signature.info.name:
+        return f"{signature.info.name} stands where {call.op} was"
+    traced = merged_call([signature], at_one_point)
+    pairs = zip([*call.inputs, *call.results], [*traced.inputs, *traced.results], strict=True)
+    for expected, seen in pairs:
+        sizes = tuple(s.at(**point) if isinstance(s, Poly) else s for s in expected.shape)
+        if sizes != seen.shape:
+            return f"{call.op} has shape {seen.shape} where the formula gives {sizes}"
+    return ""
+
+
+def at_one_point(vector: Vector) -> int:
+    """The fit of a single trace: every size is the number it is."""
+    return vector[0]

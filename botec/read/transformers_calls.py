@@ -1,0 +1,257 @@
+"""How a transformers model is called: which tensors, of which shapes.
+
+Every class of transformers names its main input and lists the others in the signature of
+``forward``; the configuration has the sizes. Dimensions: ``B`` examples, ``S`` tokens, ``T`` tokens
+of a decoder (or of a transcript), ``N`` samples or frames of sound.
+
+What is left out is what a user calling ``model(input_ids, labels=labels)`` leaves out: masks,
+positions, pictures for a model that also reads text alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botec.errors import BadInput
+from botec.inputs import Input
+
+TOKENS = 512
+LONGEST = 2048
+TRANSCRIPT = 16
+SAMPLES = 16_000
+EDGE = 224
+
+TOKEN_LABELS = (
+    "CAUSAL_LM",
+    "MASKED_LM",
+    "IMAGE_TEXT_TO_TEXT",
+    "PRETRAINING",
+    "TOKEN_CLASSIFICATION",
+)
+DECODER_LABELS = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call: its tensors, default and largest sizes, plain arguments, and what to say of it."""
+
+    inputs: tuple[Input, ...]
+    defaults: Mapping[str, int]
+    most: Mapping[str, int]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def called(kind: Any, config: Any, task: str, train: bool, given: Sequence[Input] = ()) -> Called:
+    """How class ``kind`` with ``config`` is called in training or inference.
+
+    Raises :class:`~botec.errors.BadInput` where it needs a tensor whose shape is nowhere told and
+    the user has not given it.
+    """
+    accepted = inspect.signature(kind.forward).parameters
+    names = needed(kind, config, task, accepted, train)
+    known = [tensor(name, config) for name in names]
+    told = {one.name for one in given}
+    for name, one in zip(names, known, strict=True):
+        if one is None and name not in told:
+            do = f'give its shape, such as --input "{name}=B,S"'
+            raise BadInput(f"{kind.__name__} needs {name}, whose shape is not told", do)
+    inputs = [one for one in known if one is not None]
+    found = labels(accepted, config, task) if train else ()
+    inputs += found
+    defaults, most = sizes(inputs, config, kind)
+    arguments = {"return_loss": True} if train and "return_loss" in accepted else {}
+    return Called(
+        tuple(inputs), defaults, most, arguments, remarks(names, accepted, config, task, found)
+    )
+
+
+def needed(
+    kind: Any, config: Any, task: str, accepted: Mapping[str, inspect.Parameter], train: bool
+) -> list[str]:
+    """The tensors the call cannot do without, the main one first."""
+    main = kind.main_input_name if kind.main_input_name in accepted else "input_ids"
+    names = [main] if main in accepted else []
+    if task == "ZERO_SHOT_IMAGE_CLASSIFICATION":
+        names = [name for name in ("input_ids", "pixel_values") if name in accepted]
+    if task == "IMAGE_TEXT_TO_TEXT" and "input_ids" in accepted and main != "input_ids":
+        names = ["input_ids", main]
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    for name, one in list(accepted.items())[1:]:
+        if one.default is inspect.Parameter.empty and one.kind in plain and name not in names:
+            names.append(name)
+    shifts = train and task in DECODER_LABELS  # the model shifts the labels itself
+    if config.is_encoder_decoder and "decoder_input_ids" in accepted and not shifts:
+        names.append("decoder_input_ids")
+    return list(dict.fromkeys(names))
+
+
+def tensor(name: str, config: Any) -> Input | None:
+    """The input called ``name``, where the configuration tells its shape."""
+    length = "T" if name.startswith("decoder_") else "S"
+    if name in ("input_ids", "decoder_input_ids"):
+        return Input("B", length, dtype="int64", name=name, below=vocabulary(config))
+    if name in ("attention_mask", "token_type_ids", "decoder_attention_mask"):
+        return Input("B", length, dtype="int64", name=name)
+    if name == "bbox":
+        return Input("B", "S", 4, dtype="int64", name=name)
+    if name == "pixel_values":
+        return Input(*picture(config), name=name)
+    if name == "input_features":
+        return sound_features(name, config)
+    if name == "input_values":
+        return sound_wave(name, config)
+    return None
+
+
+def text_part(config: Any) -> Any:
+    """The configuration of the part that reads text (the whole one where there is one part)."""
+    part = getattr(config, "text_config", None)
+    return part if hasattr(part, "to_dict") else config
+
+
+def vision_part(config: Any) -> Any:
+    part = getattr(config, "vision_config", None)
+    return part if hasattr(part, "to_dict") else config
+
+
+def vocabulary(config: Any) -> int:
+    """Entries of the vocabulary; 2 where the configuration has none."""
+    size = getattr(text_part(config), "vocab_size", None) or getattr(config, "vocab_size", None)
+    return size if isinstance(size, int) and size > 1 else 2
+
+
+def picture(config: Any) -> tuple[int | str, ...]:
+    """``B, channels, height, width``, or ``B, frames, channels, height, width`` for video."""
+    part = vision_part(config)
+    size = getattr(part, "image_size", None) or EDGE
+    edges = (
+        [size] if isinstance(size, int) else list(size.values() if isinstance(size, dict) else size)
+    )
+    channels = next(
+        (
+            own
+            for key in ("num_channels", "in_channels", "in_chans")
+            if (own := getattr(part, key, None))
+        ),
+        3,
+    )
+    frames = getattr(part, "num_frames", None)
+    middle = (frames, channels) if isinstance(frames, int) and frames > 1 else (channels,)
+    return ("B", *middle, edges[0], edges[-1])
+
+
+def sound_features(name: str, config: Any) -> Input | None:
+    """Spectra: channels first and of one length (whisper), or frames first and of any length."""
+    encoder = getattr(config, "encoder_config", None)
+    part = encoder if hasattr(encoder, "to_dict") else config
+    mels, frames = getattr(part, "num_mel_bins", None), getattr(part, "max_source_positions", None)
+    if mels and frames:
+        return Input("B", mels, 2 * frames, name=name)
+    width = getattr(part, "feature_projection_input_dim", None) or mels
+    if not width and (per_channel := getattr(part, "input_feat_per_channel", None)):
+        width = per_channel * getattr(part, "input_channels", 1)
+    return Input("B", "N", width, name=name) if width else None
+
+
+def sound_wave(name: str, config: Any) -> Input:
+    """Samples of sound, or spectra of one length where the configuration has both their sizes."""
+    mels, frames = getattr(config, "num_mel_bins", None), getattr(config, "max_length", None)
+    strided = getattr(config, "frequency_stride", None)
+    return (
+        Input("B", frames, mels, name=name)
+        if mels and frames and strided
+        else Input("B", "N", name=name)
+    )
+
+
+def labels(accepted: Mapping[str, Any], config: Any, task: str) -> tuple[Input, ...]:
+    """The labels of a training step; none where their shape is the data's own affair."""
+    classes = max(2, getattr(config, "num_labels", 2) or 2)
+    if task == "QUESTION_ANSWERING" and "start_positions" in accepted:
+        pair = ("start_positions", "end_positions")
+        return tuple(Input("B", dtype="int64", name=name, only="train") for name in pair)
+    shape: tuple[int | str, ...] | None = None
+    below = classes
+    if task in TOKEN_LABELS:
+        shape = ("B", "S")
+        below = classes if task == "TOKEN_CLASSIFICATION" else vocabulary(config)
+    elif task in DECODER_LABELS:
+        shape = ("B", "T" if config.is_encoder_decoder else "S")
+        below = vocabulary(config)
+    elif task == "SEMANTIC_SEGMENTATION":
+        shape = ("B", *picture(config)[-2:])
+    elif task.endswith("CLASSIFICATION") and not task.startswith("ZERO_SHOT"):
+        shape = ("B",)
+    if shape is None or "labels" not in accepted:
+        return ()
+    return (Input(*shape, dtype="int64", name="labels", below=below, only="train"),)
+
+
+def sizes(inputs: Sequence[Input], config: Any, kind: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """Default sizes of the dimensions, and the largest the model has positions for."""
+    text = text_part(config)
+    limit, target = positions(text, kind), getattr(config, "max_target_positions", None)
+    bound = limit if limit and not rotary(text) else None
+    longest = {"S": limit, "T": target or limit}
+    most = {"S": bound, "T": target or bound}
+    names = {name for one in inputs for name in one.names}
+    defaults = {
+        name: min(size or TOKENS, LONGEST) for name, size in longest.items() if name in names
+    }
+    fixed = {"B": 1, **defaults, "N": SAMPLES}
+    if "N" in names and "input_features" in {one.name for one in inputs}:
+        fixed["N"] = TOKENS
+    return (
+        {name: size for name, size in fixed.items() if name in names},
+        {name: size for name, size in most.items() if size and name in names},
+    )
+
+
+def positions(text: Any, kind: Any) -> int | None:
+    """How many tokens the model has positions for, where the configuration says so.
+
+    Tables that count from the padding entry on (RoBERTa's) have ``pad_token_id + 1`` fewer.
+    """
+    size = getattr(text, "max_position_embeddings", None) or getattr(text, "max_seq_len", None)
+    if not isinstance(size, int) or size < 1:
+        return None
+    module = vars(sys.modules[kind.__module__]).values()
+    padded = any(hasattr(one, "create_position_ids_from_input_ids") for one in module)
+    return size - (getattr(text, "pad_token_id", 0) or 0) - 1 if padded else size
+
+
+def rotary(text: Any) -> bool:
+    """Whether positions are angles or distances, which have no table that ends."""
+    relative = getattr(text, "position_embedding_type", None) in (
+        "rotary",
+        "rope",
+        "alibi",
+        "relative",
+    )
+    angles = getattr(text, "rope_parameters", None) or getattr(text, "rope_theta", None)
+    return bool(relative or angles or getattr(text, "alibi", False))
+
+
+def remarks(
+    names: Sequence[str],
+    accepted: Mapping[str, Any],
+    config: Any,
+    task: str,
+    found: Sequence[Input],
+) -> tuple[str, ...]:
+    """What the reader must know about the call."""
+    notes = []
+    if "pixel_values" in names and not getattr(vision_part(config), "image_size", None):
+        notes.append(f"the configuration has no image size; {EDGE} x {EDGE} taken")
+    if "pixel_values" in accepted and "pixel_values" not in names:
+        notes.append("called with text alone: its picture part does not run")
+    if task == "CTC":
+        notes.append(
+            "CTC's own loss depends on the labels' values; the output's mean stands for it"
+        )
+    return tuple(notes)

@@ -1,0 +1,321 @@
+"""A report as one JSON object, and back.
+
+``{"botec": version, "model": {…}, "setting": {…}, "figures": {KEY: FIGURE}, "sections": [SECTION],
+"notes": [TEXT]}`` with::
+
+    FIGURE  = {"unit", "counted": {"value", "formula", "status", "missing"[, "why"]} | null,
+               "rule": {"value", "name"} | null, "measured": {"value", "how"} | null
+               [, "low"][, "high"]}
+    SECTION = {"title", "parts": [PART]}
+    PART    = {"part": "figures", "keys": [KEY], "titles": {KEY: TEXT},
+               "whys": {KEY: {"rule": TEXT, "measured": TEXT}}}
+            | {"part": "table", "title", "columns": [{"title", "unit"}], "rows": [[CELL]], "total"}
+            | {"part": "text", "text", "kind"}
+
+Numbers are raw, in their figure's or column's unit; whole ones stay whole however large. Unknown is
+``null``, and so is what JSON has no number for (``nan``, ``inf``). What a figure is called, and why
+its columns differ, stands with the section that shows it; figures that no section shows get a last
+one, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+from botec.errors import BadInput
+from botec.report import (
+    STATUSES,
+    Column,
+    Counted,
+    Figure,
+    Figures,
+    Measured,
+    Report,
+    Ruled,
+    Section,
+    Table,
+    Text,
+)
+from botec.write.places import placed
+
+SUFFIX = ".json"
+
+
+def write(report: Report) -> str:
+    """The report as JSON text, one object, ending in a line break."""
+    return json.dumps(as_object(report), indent=1, allow_nan=False) + "\n"
+
+
+def as_object(report: Report) -> dict[str, Any]:
+    """The report as the plain object its JSON text stands for."""
+    figures = report.figures
+    return {
+        "botec": report.version,
+        "model": plain(report.model),
+        "setting": plain(report.setting),
+        "figures": {key: figure_object(figure) for key, figure in figures.items()},
+        "sections": [section_object(section, figures) for section in placed(report).sections],
+        "notes": list(report.notes),
+    }
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON knows it: whole numbers whole, other numbers floats, the rest as text."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def figure_object(figure: Figure) -> dict[str, Any]:
+    counted, rule, measured = figure.counted, figure.rule, figure.measured
+    return {
+        "unit": figure.unit,
+        "counted": counted and counted_object(counted),
+        "rule": rule and {"value": plain(rule.value), "name": rule.name},
+        "measured": measured and {"value": plain(measured.value), "how": measured.how},
+        **given(low=plain(figure.low), high=plain(figure.high)),
+    }
+
+
+def counted_object(counted: Counted) -> dict[str, Any]:
+    return {
+        "value": plain(counted.value),
+        "formula": counted.formula,
+        "status": counted.status,
+        "missing": plain(counted.missing),
+        **given(why=counted.why),
+    }
+
+
+def given(**entries: Any) -> dict[str, Any]:
+    """Those entries that are there."""
+    return {name: value for name, value in entries.items() if value is not None}
+
+
+def section_object(section: Section, figures: Mapping[str, Figure]) -> dict[str, Any]:
+    return {"title": section.title, "parts": [part_object(part, figures) for part in section.parts]}
+
+
+def part_object(part: Figures | Table | Text, figures: Mapping[str, Figure]) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"part": "text", "text": part.text, "kind": part.kind}
+    if isinstance(part, Table):
+        return {
+            "part": "table",
+            "title": part.title,
+            "columns": [{"title": column.title, "unit": column.unit} for column in part.columns],
+            "rows": plain(part.rows),
+            "total": plain(part.total),
+        }
+    known = [key for key in part.keys if key in figures]
+    return {
+        "part": "figures",
+        "keys": list(part.keys),
+        "titles": {key: figures[key].title for key in known},
+        "whys": {key: whys for key in known if (whys := whys_of(figures[key]))},
+    }
+
+
+def whys_of(figure: Figure) -> dict[str, str]:
+    """Why the rule and the measurement differ from the count."""
+    rule, measured = figure.rule, figure.measured
+    return given(rule=rule and rule.why, measured=measured and measured.why)
+
+
+def load(text: str) -> Report:
+    """The report that ``text`` was written from.
+
+    ``write(load(write(report))) == write(report)``. Raises :class:`~botec.errors.BadInput` where
+    ``text`` is not such a report, saying which part of it is not.
+    """
+    try:
+        content = json.loads(text, parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        raise broken(f"it is not JSON: {error}") from None
+    top = object_in(content, "the file")
+    figures = entries(top, "figures", figure_from)
+    sections = tuple(
+        section_from(section, f"sections[{place}]")
+        for place, section in enumerate(field(top, "sections", list, "the file"))
+    )
+    return Report(
+        model=frozen(field(top, "model", dict, "the file")),
+        setting=frozen(field(top, "setting", dict, "the file")),
+        figures=told(figures, field(top, "sections", list, "the file")),
+        sections=sections,
+        notes=texts(top, "notes", "the file"),
+        version=field(top, "botec", str, "the file"),
+    )
+
+
+def broken(seen: str) -> BadInput:
+    return BadInput(seen, "save the report again with botec estimate MODEL -o page.json")
+
+
+def no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def object_in(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise broken(f"{place} holds {kind_of(value)} where an object belongs")
+    return value
+
+
+KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number"}
+
+
+def kind_of(value: Any) -> str:
+    return KINDS.get(type(value), "a number" if isinstance(value, float) else "null")
+
+
+def field(container: dict[str, Any], name: str, kind: type, place: str) -> Any:
+    """``container[name]``, which must be there and of its kind."""
+    if name not in container:
+        raise broken(f"{place} has no {name!r}")
+    if not isinstance(container[name], kind):
+        found = kind_of(container[name])
+        raise broken(f"{name!r} of {place} is {found} where {KINDS[kind]} belongs")
+    return container[name]
+
+
+def number(container: dict[str, Any], name: str, place: str) -> Any:
+    """A number or, for unknown, ``None``."""
+    value = container.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise broken(f"{name!r} of {place} is {kind_of(value)} where a number or null belongs")
+    return value
+
+
+def optional_text(container: dict[str, Any], name: str, place: str) -> str | None:
+    return None if container.get(name) is None else field(container, name, str, place)
+
+
+def texts(container: dict[str, Any], name: str, place: str) -> tuple[str, ...]:
+    found = field(container, name, list, place)
+    if not all(isinstance(text, str) for text in found):
+        raise broken(f"{name!r} of {place} holds more than texts")
+    return tuple(found)
+
+
+def entries(top: dict[str, Any], name: str, build: Callable[..., Any]) -> dict[str, Any]:
+    found = field(top, name, dict, "the file")
+    return {key: build(key, object_in(entry, f"{name}[{key!r}]")) for key, entry in found.items()}
+
+
+def frozen(value: Any) -> Any:
+    """Lists as tuples, throughout."""
+    if isinstance(value, dict):
+        return {key: frozen(item) for key, item in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+
+def figure_from(key: str, entry: dict[str, Any]) -> Figure:
+    place = f"figure {key!r}"
+    columns: dict[str, Any] = {
+        name: build(object_in(entry[name], f"{name!r} of {place}"), place)
+        for name, build in (("counted", counted_from), ("rule", rule_from), ("measured", run_from))
+        if entry.get(name) is not None
+    }
+    low, high = number(entry, "low", place), number(entry, "high", place)
+    unit = field(entry, "unit", str, place)
+    return Figure(key, key.replace(".", " "), unit, low=low, high=high, **columns)
+
+
+def counted_from(entry: dict[str, Any], place: str) -> Counted:
+    status = field(entry, "status", str, place)
+    if status not in STATUSES:
+        raise broken(f"the status of {place} is {status!r}, none of {', '.join(STATUSES)}")
+    missing = field(entry, "missing", dict, place)
+    return Counted(
+        value=number(entry, "value", place),
+        formula=optional_text(entry, "formula", place),
+        status=status,
+        missing={name: number(missing, name, place) for name in missing},
+        why=optional_text(entry, "why", place),
+    )
+
+
+def rule_from(entry: dict[str, Any], place: str) -> Ruled:
+    return Ruled(number(entry, "value", place), field(entry, "name", str, place))
+
+
+def run_from(entry: dict[str, Any], place: str) -> Measured:
+    return Measured(number(entry, "value", place), field(entry, "how", str, place))
+
+
+def section_from(section: Any, place: str) -> Section:
+    entry = object_in(section, place)
+    parts = field(entry, "parts", list, place)
+    return Section(field(entry, "title", str, place), tuple(part_from(p, place) for p in parts))
+
+
+def part_from(part: Any, place: str) -> Figures | Table | Text:
+    entry = object_in(part, place)
+    kind = field(entry, "part", str, place)
+    if kind == "figures":
+        return Figures(texts(entry, "keys", place))
+    if kind == "table":
+        return table_from(entry, place)
+    if kind == "text":
+        return Text(field(entry, "text", str, place), field(entry, "kind", str, place))
+    raise broken(f"{place} has a part {kind!r}, none of figures, table, text")
+
+
+def table_from(entry: dict[str, Any], place: str) -> Table:
+    place = f"table {field(entry, 'title', str, place)!r}"
+    columns = tuple(
+        Column(field(column, "title", str, place), field(column, "unit", str, place))
+        for column in (object_in(each, place) for each in field(entry, "columns", list, place))
+    )
+    rows = field(entry, "rows", list, place)
+    total = None if entry.get("total") is None else field(entry, "total", list, place)
+    for row in rows if total is None else [*rows, total]:
+        check_row(row, columns, place)
+    return Table(entry["title"], columns, frozen(rows), frozen(total))
+
+
+def check_row(row: Any, columns: tuple[Column, ...], place: str) -> None:
+    """Raises :class:`~botec.errors.BadInput` unless ``row`` has one fitting cell a column."""
+    if not isinstance(row, list) or len(row) != len(columns):
+        raise broken(f"a row of {place} has not one cell for each of its {len(columns)} columns")
+    for cell, column in zip(row, columns, strict=True):
+        fits = cell is None or isinstance(cell, (int, float) if column.unit else (str, int, float))
+        if not fits:
+            raise broken(f"a cell under {column.title!r} of {place} is {kind_of(cell)}")
+
+
+def told(figures: dict[str, Figure], sections: list[dict[str, Any]]) -> dict[str, Figure]:
+    """The figures with the titles and whys that the sections (already checked) tell of them."""
+    for part in (part for section in sections for part in section["parts"]):
+        if part["part"] == "figures":
+            titles = field(part, "titles", dict, "the figures of a section")
+            whys = field(part, "whys", dict, "the figures of a section")
+            for key in titles.keys() & figures.keys():
+                reasons = object_in(whys.get(key, {}), f"the whys of figure {key!r}")
+                title = field(titles, key, str, "the titles of a section")
+                figures[key] = with_whys(replace(figures[key], title=title), reasons)
+    return figures
+
+
+def with_whys(figure: Figure, reasons: dict[str, Any]) -> Figure:
+    rule, measured = figure.rule, figure.measured
+    return replace(
+        figure,
+        rule=rule and replace(rule, why=optional_text(reasons, "rule", figure.key)),
+        measured=measured and replace(measured, why=optional_text(reasons, "measured", figure.key)),
+    )

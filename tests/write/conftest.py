@@ -1,0 +1,31 @@
+"""Goldens: pages as they print, kept in ``goldens``.
+
+Renew them with ``pytest tests/write --overwrite-goldens``, then read the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--overwrite-goldens", action="store_true", help="keep what prints now")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with the golden of that name, or renews it."""
+
+    def check(name: str, text: str) -> None:
+        file = GOLDENS / name
+        if request.config.getoption("--overwrite-goldens", default=False):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        assert text == file.read_text(encoding="utf-8")
+
+    return check
