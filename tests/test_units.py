@@ -58,7 +58,7 @@ numbers = st.integers(-(10**40), 10**40) | st.floats(allow_nan=False, allow_infi
 units = st.sampled_from(sorted(UNITS))
 
 
-@pytest.mark.parametrize(("value", "unit", "text"), TABLE)
+@pytest.mark.parametrize(("value", "unit", "text"), TABLE, ids=[row[2] for row in TABLE])
 def test_text(value: float, unit: str, text: str) -> None:
     assert str(Quantity(value, unit)) == text
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports_to_write import HOSTILE, example, reports
+from write.reports_to_write import HOSTILE, example, reports
 
 from botec.report import Column, Counted, Figure, Figures, Report, Section, Table, Text
 from botec.write.to_terminal import write

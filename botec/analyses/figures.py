@@ -1,0 +1,256 @@
+"""From a program to the figures of the page: every count beside its rule and its formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from botec.analyses.count import Counts, Total, active_count, parameter_count
+from botec.analyses.memory import Memory, memory, weight_bytes
+from botec.poly import Poly, at
+from botec.program import PHASES, ROLES, Program, Stream
+from botec.report import Counted, Figure, Ruled
+from botec.rules.book import Rule
+from botec.rules.memory import four_times_the_weights, weights_and_a_fifth
+from botec.rules.operations import three_forwards, two_forwards, two_per_parameter_and_token
+
+UNITS = {"multiplications": "multiplication", "flops": "flop", "bytes": "B"}
+TITLES = {
+    "multiplications": "multiplications",
+    "flops": "floating-point operations",
+    "bytes": "bytes moved",
+}
+TWO_AVERAGES = ("adam", "adamw", "nadam", "radam", "adamax")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A program at its asked point, counted in the stream that holds there and in the widest one."""
+
+    program: Program
+
+    @cached_property
+    def stream(self) -> Stream:
+        return self.program.stream()
+
+    @cached_property
+    def here(self) -> Counts:
+        return Counts(self.program, self.stream)
+
+    @cached_property
+    def widest(self) -> Counts:
+        return Counts(self.program, self.program.streams[0])
+
+    @cached_property
+    def memory(self) -> Memory:
+        return memory(self.program)
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases of this setting."""
+        last = 3 if self.program.setting.optimizer else 2
+        return PHASES[:last] if self.program.setting.train else PHASES[:1]
+
+    def count(self, measure: str, phases: tuple[str, ...]) -> Counted:
+        """A sum at the asked point, with the widest formula that gives the same number there."""
+        total = self.here.total(measure, phases)
+        value = total.at(**self.program.asked)
+        formula, why = self.formula_of(measure, phases, value, total)
+        return Counted(value, formula, self.status(total), total.missing, why)
+
+    def formula_of(
+        self, measure: str, phases: tuple[str, ...], value: Any, total: Total
+    ) -> tuple[str | None, str | None]:
+        wide = self.widest.total(measure, phases)
+        if at(wide.value, self.program.asked) == value and wide.missing == total.missing:
+            free = self.widest.stream.regime.least
+            missing = [name for name in self.program.asked if name not in free]
+            fixed = not isinstance(wide.value, Poly) and missing
+            if not fixed:
+                return str(wide.value), self.program.why or None if missing else None
+        if isinstance(total.value, Poly) or not self.program.asked:
+            return str(total.value), f"holds for {self.stream.regime}"
+        return None, self.program.why or f"traced at {self.stream.regime} only"
+
+    def status(self, total: Total) -> str:
+        if total.missing:
+            return "partial"
+        return "exact" if self.proved else "complete"
+
+    @property
+    def proved(self) -> bool:
+        return bool(self.stream.regime.proved or not self.program.asked)
+
+
+def figures(answers: Answers) -> dict[str, Figure]:
+    """Every figure of the estimate, by key, in reading order."""
+    found = [*weight_figures(answers.program), *work_figures(answers), *memory_figures(answers)]
+    return {figure.key: figure for figure in found}
+
+
+def weight_figures(program: Program) -> list[Figure]:
+    """Parameters: all (tied ones once), trainable, active; buffers."""
+    trainable = [p for p in program.parameters if p.trainable]
+    values = {
+        "parameters": ("parameters", parameter_count(program.parameters)),
+        "parameters.trainable": ("trainable parameters", parameter_count(trainable)),
+        "parameters.active": ("parameters one example uses", active_count(program.parameters)),
+        "buffers": ("buffer entries", parameter_count(program.buffers)),
+    }
+    return [
+        Figure(key, title, "1", Counted(value, str(value), "exact"))
+        for key, (title, value) in values.items()
+    ]
+
+
+def work_figures(answers: Answers) -> list[Figure]:
+    """Multiplications, operations and bytes by phase and of the whole step."""
+    found = []
+    for measure in UNITS:
+        spans = {phase: (phase,) for phase in answers.phases}
+        if measure == "multiplications":
+            spans.pop("optimizer", None)
+        if answers.program.setting.train:
+            spans["step"] = answers.phases
+        for span, phases in spans.items():
+            key, counted = f"{measure}.{span}", answers.count(measure, phases)
+            title = f"{TITLES[measure]}, {span}"
+            found.append(Figure(key, title, UNITS[measure], counted, work_rule(answers, key)))
+    return found
+
+
+def work_rule(answers: Answers, key: str) -> Ruled | None:
+    """The rule of thumb beside a count of work, and why it differs."""
+    asked = answers.program.asked
+    if key in ("multiplications.step", "multiplications.backward"):
+        forward = answers.here.total("multiplications", ("forward",)).at(**asked)
+        rule: Rule = three_forwards if key.endswith("step") else two_forwards
+        return Ruled(rule(forward), rule.name, why_not_twice(answers))
+    tokens = tokens_of(answers.program)
+    if key == "flops.forward" and tokens:
+        count = parameter_count(answers.program.parameters)
+        rule = two_per_parameter_and_token
+        return Ruled(rule(count, tokens), rule.name, "attention and lookups are not in it")
+    return None
+
+
+def why_not_twice(answers: Answers) -> str | None:
+    """Which modules' backward multiplications are not twice their forward ones."""
+    asked = answers.program.asked
+    before = answers.here.by_scope("multiplications", ("forward",))
+    after = answers.here.by_scope("multiplications", ("backward",))
+    less: list[tuple[int, str]] = []
+    more: list[tuple[int, str]] = []
+    for scope in dict.fromkeys((*before, *after)):
+        forward = before[scope].at(**asked) if scope in before else 0
+        backward = after[scope].at(**asked) if scope in after else 0
+        difference = backward - 2 * forward
+        name = answers.program.scopes[scope] or "the model itself"
+        if difference:
+            (less if difference < 0 else more).append((difference, name))
+    parts = [
+        sentence(less, "do less than twice their forward: inputs or frozen weights take no gradient"),
+        sentence(more, "do more than twice their forward: fused attention forms its scores again"),
+    ]
+    return "; ".join(part for part in parts if part) or None
+
+
+def sentence(modules: list[tuple[int, str]], what: str) -> str:
+    if not modules:
+        return ""
+    modules = sorted(modules, key=lambda pair: -abs(pair[0]))
+    names = ", ".join(name for _, name in modules[:2])
+    rest = f" and {len(modules) - 2} more" if len(modules) > 2 else ""
+    total = sum(difference for difference, _ in modules)
+    return f"{names}{rest} {what} ({total:+,})"
+
+
+def tokens_of(program: Program) -> int:
+    """Rows of token numbers in a batch, 0 where the network reads something else."""
+    for text in program.setting.inputs:
+        name, _, rest = text.partition("=")
+        sizes, _, dtype = rest.partition(":")
+        parts = sizes.split(",")
+        if name == "input_ids" and dtype == "int64" and len(parts) == 2:
+            return product_of(parts, program.asked)
+    return 0
+
+
+def product_of(parts: list[str], point: Mapping[str, int]) -> int:
+    total = 1
+    for part in parts:
+        total *= point[part] if part in point else int(part)
+    return total
+
+
+def memory_figures(answers: Answers) -> list[Figure]:
+    """The peak, what stands at it by role, what the backward pass waits for, and the weights."""
+    peak = answers.memory.peak.bytes
+    formula, why = peak_formula(answers)
+    status = "exact" if answers.proved else "complete"
+    counted = Counted(peak, formula, status, {}, why)
+    found = [Figure("memory.peak", "memory peak", "B", counted, memory_rule(answers))]
+    roles = answers.memory.by_role()
+    for role in ROLES:
+        if role in roles:
+            found.append(role_figure(answers, role, roles[role], status))
+    saved = answers.memory.saved()
+    if answers.program.setting.train:
+        value = at(saved, answers.program.asked)
+        text = str(saved) if isinstance(saved, Poly) or not answers.program.asked else None
+        reason = None if text else f"traced at {answers.stream.regime}"
+        kept = Counted(value, text, status, {}, reason)
+        found.append(Figure("memory.saved", "saved for the backward pass", "B", kept))
+    weights = weight_bytes(answers.program)
+    stored = Counted(weights, str(weights), "exact")
+    found.append(Figure("memory.weights", "weights and buffers as stored", "B", stored))
+    return found
+
+
+def role_figure(answers: Answers, role: str, value: int, status: str) -> Figure:
+    constant = role in ("parameter", "buffer")
+    why = None if constant else "what stands at the peak changes with the point"
+    counted = Counted(value, str(value) if constant else None, status, {}, why)
+    return Figure(f"memory.peak.{role}", f"of it {role}", "B", counted)
+
+
+def peak_formula(answers: Answers) -> tuple[str | None, str | None]:
+    """The peak as a formula that gives the asked number, and what to know about it."""
+    peak = answers.memory.peak.bytes
+    polys = answers.memory.formula()
+    asked = answers.program.asked
+    if not asked or any(isinstance(poly, Poly) for poly in polys):
+        fixed = answers.stream.regime.fixed
+        return maximum(polys), f"holds for {answers.stream.regime}" if fixed else None
+    widest = answers.program.streams[0]
+    if widest is answers.stream:
+        return None, answers.program.why or f"traced at {answers.stream.regime} only"
+    from botec.analyses.memory import peak_envelope
+
+    polys = peak_envelope(widest)
+    text = maximum(polys)
+    if max(at(poly, asked) for poly in polys) == peak:
+        return text, None
+    return None, f"{answers.stream.regime} is a regime of its own; for {widest.regime}: {text}"
+
+
+def maximum(polys: tuple[Any, ...]) -> str:
+    return str(polys[0]) if len(polys) == 1 else f"max({', '.join(map(str, polys))})"
+
+
+def memory_rule(answers: Answers) -> Ruled | None:
+    """The rule of thumb beside the peak."""
+    setting = answers.program.setting
+    weights = weight_bytes(answers.program)
+    roles = answers.memory.by_role()
+    if not setting.train:
+        rule: Rule = weights_and_a_fifth
+        return Ruled(rule(weights), rule.name, None)
+    if setting.optimizer not in TWO_AVERAGES:
+        return None
+    rule = four_times_the_weights
+    beside = roles.get("activation", 0) + roles.get("temporary", 0)
+    why = f"activations and temporaries at the peak: {beside:,} bytes" if beside else None
+    return Ruled(rule(weights), rule.name, why)
