@@ -57,6 +57,10 @@ class Output:
     plain: bool = False
 
 
+class Interrupted(Exception):
+    """The user has stopped the work. (click prints an empty line for a bare KeyboardInterrupt.)"""
+
+
 class Questions(click.Group):
     """The commands, in the order they are declared."""
 
@@ -284,6 +288,8 @@ def answered(name: str, ask: Callable[[], Answer], output: Output) -> int:
         finally:
             if place:
                 place.drop()
+    except KeyboardInterrupt:
+        raise Interrupted from None
     except BotecError as error:
         raise error.about(name) from error
     if output.as_json or not output.file:
@@ -335,7 +341,7 @@ def run(arguments: Sequence[str]) -> int:
         code = botec.main(list(arguments), prog_name="botec", standalone_mode=False)
         sys.stdout.flush()
         return code or ANSWERED
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (Interrupted, click.Abort, KeyboardInterrupt):
         return failed("interrupted", arguments, INTERRUPTED)
     except (BrokenPipeError, SystemExit):  # click leaves so where stdout has been closed
         return unheard()

@@ -57,6 +57,7 @@ def notes(program: Program) -> tuple[str, ...]:
 
 def proof(stream: Any) -> str:
     proved = "; ".join(
-        ", ".join(f"{name}={size}" for name, size in point.items()) for point in stream.regime.proved
+        ", ".join(f"{name}={size}" for name, size in point.items())
+        for point in stream.regime.proved
     )
     return f" (proved at {proved})." if proved else " (the traced point)."

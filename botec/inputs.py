@@ -1,9 +1,9 @@
 """What goes into a network: shapes with named dimensions.
 
-    >>> parse_input("x=B,3,224,224")
-    Input('B', 3, 224, 224, dtype='float32', name='x')
-    >>> parse_input("ids=B,S:int64").names
-    ('B', 'S')
+>>> parse_input("x=B,3,224,224")
+Input('B', 3, 224, 224, dtype='float32', name='x')
+>>> parse_input("ids=B,S:int64").names
+('B', 'S')
 """
 
 from __future__ import annotations

@@ -161,14 +161,18 @@ class Program:
                 return stream
         known = " or ".join(f"({stream.regime})" for stream in self.streams)
         asked = ", ".join(f"{name}={size}" for name, size in values.items())
-        raise OutsideRegime(f"formulas are known for {known}", f"read the model again at {asked}", asked)
+        raise OutsideRegime(
+            f"formulas are known for {known}", f"read the model again at {asked}", asked
+        )
 
     def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """``values`` over the asked point. Raises :class:`BadInput` for a dimension it has not."""
         for name in values:
             if name not in self.asked:
                 known = ", ".join(self.asked) or "none"
-                raise BadInput(f"dimensions are {known}", "name one of them", f"{name}={values[name]}")
+                raise BadInput(
+                    f"dimensions are {known}", "name one of them", f"{name}={values[name]}"
+                )
         return {**self.asked, **values}
 
 
@@ -181,8 +185,12 @@ def verify(program: Program) -> Program:
     for stream in program.streams:
         alive: set[int] = set()
         for kind, index, scope in stream.events():
-            if kind == OP and not (0 <= index < len(stream.calls) and 0 <= scope < len(program.scopes)):
-                raise ValueError(f"an op points to call {index}, scope {scope}, which are not there")
+            if kind == OP and not (
+                0 <= index < len(stream.calls) and 0 <= scope < len(program.scopes)
+            ):
+                raise ValueError(
+                    f"an op points to call {index}, scope {scope}, which are not there"
+                )
             if kind == BIRTH:
                 if index in alive or stream.storages[index].role not in ROLES:
                     raise ValueError(f"storage {index} is born twice or has no role")

@@ -180,18 +180,23 @@ def fixed(whole: int, decimals: int) -> str:
     return f"{sign}{above:,}" + (f".{below:0{decimals}d}" if decimals else "")
 
 
-def column(values: Sequence[Any], unit: str, total: Any = None) -> tuple[list[str], str]:
+def column(
+    values: Sequence[Any], unit: str, total: Any = None, beside: Any = 0
+) -> tuple[list[str], str]:
     """A column of numbers in one common prefix, so that they can be compared and added.
 
     Returns the texts, the total's last where there is one, and the prefixed unit's name. All are
     shown to the same decimal: the one that gives the largest one digit more than alone. Where
     ``values`` add up to ``total``, so do their texts: as many as needed are rounded the other way,
     those nearest to a half first. Only zero prints as ``0``; what rounds to it as ``<0.01``.
+
+    ``beside`` is the largest number of the columns it is to be compared with: they all take its
+    prefix, but for one whose numbers are less than a thousandth of it.
     """
     shown = [*values] if total is None else [*values, total]
     exact = [None if special(value) else Fraction(value) for value in shown]
     known = [value for value in exact if value is not None]
-    factor, name, decimals = common_step(known, unit_of(unit))
+    factor, name, decimals = common_step(known, unit_of(unit), Fraction(beside))
     scaled = [None if value is None else value / factor * 10**decimals for value in exact]
     wholes = adding_up(scaled, total is not None)
     texts = [cell_text(*cell, decimals) for cell in zip(shown, scaled, wholes, strict=True)]
@@ -209,9 +214,12 @@ def cell_text(value: Any, scaled: Fraction | None, whole: int | None, decimals: 
     return fixed(whole, decimals)
 
 
-def common_step(known: Sequence[Fraction], unit: Unit) -> tuple[Fraction, str, int]:
+def common_step(
+    known: Sequence[Fraction], unit: Unit, beside: Fraction
+) -> tuple[Fraction, str, int]:
     """The prefix and the number of decimals that suit a whole column."""
     largest = max(map(abs, known), default=Fraction(0))
+    largest = beside if largest < beside <= 1000 * largest else largest
     if largest < unit.whole and all(value.denominator == 1 for value in known):
         return Fraction(1), next(name for factor, name in unit.ladder if factor == 1), 0
     factor, name = step_for(largest, unit)

@@ -22,5 +22,7 @@ class Tagger(nn.Module):
 
 
 program = botec.read(Tagger(), botec.Input("B", "S", dtype="int64", below=256), B=8, S=100)
-count = botec.count(program)
-print(count.multiplications("forward").formula)
+forward = botec.count(program).total("multiplications", ["forward"])
+print("multiplications forward:", forward.value)
+for length in (100, 200, 400):
+    print(f"S={length}: {forward.at(B=8, S=length):,}")

@@ -15,6 +15,7 @@ import subprocess
 import tokenize
 import tomllib
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -232,7 +233,7 @@ def undocumented(folder: Path) -> list[str]:
     """Modules, classes, and functions for others to use, that have no docstring.
 
     A function (or method) is for others where a module that imports its module speaks its name. A
-    helper of one file speaks for itself.
+    helper of one file speaks for itself, a rule of thumb by the sentence above it.
     """
     wrong = [
         f"{path.relative_to(folder)}: no docstring"
@@ -240,9 +241,16 @@ def undocumented(folder: Path) -> list[str]:
         if tree.body and not ast.get_docstring(tree)
     ]
     for path, name, node, for_others in public_of(folder):
-        if (for_others or isinstance(node, ast.ClassDef)) and not ast.get_docstring(node):
+        if (for_others or isinstance(node, ast.ClassDef)) and not says_what_it_is(node):
             wrong.append(f"{path.relative_to(folder)}:{node.lineno}: {name} has no docstring")
     return wrong
+
+
+def says_what_it_is(node: Function | ast.ClassDef) -> bool:
+    """Whether it has a docstring, or stands under ``@rule("…", …)``."""
+    calls = [one for one in node.decorator_list if isinstance(one, ast.Call) and one.args]
+    sentences = [one.args[0] for one in calls if ast.unparse(one.func) == "rule"]
+    return bool(ast.get_docstring(node)) or any(isinstance(one, ast.Constant) for one in sentences)
 
 
 def public_of(folder: Path) -> Iterator[tuple[Path, str, Function | ast.ClassDef, bool]]:
@@ -311,7 +319,7 @@ def without_type(node: Function, method: bool) -> list[str]:
 
 
 def texts(folder: Path) -> Iterator[tuple[Path, str]]:
-    """The text files that belong to the project: git's, where there is git."""
+    """The text files that belong to the project: git's, or what git would not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=folder,
@@ -319,13 +327,27 @@ def texts(folder: Path) -> Iterator[tuple[Path, str]]:
         text=True,
     )
     names = listed.stdout.split("\0") if listed.returncode == 0 else []
-    paths = [folder / name for name in names if name] or sorted(folder.rglob("*"))
+    paths = [folder / name for name in names if name] or kept(folder)
     for path in paths:
         if path.is_file() and not path.is_symlink():
             try:
                 yield path.relative_to(folder), path.read_text(encoding="utf-8")
             except UnicodeDecodeError:
                 continue
+
+
+def kept(folder: Path) -> list[Path]:
+    """Every file but git's own and those under a name that .gitignore has."""
+    listed = folder / ".gitignore"
+    names = listed.read_text(encoding="utf-8").split() if listed.exists() else []
+    ignored = [name.strip("/") for name in [*names, ".git"]]
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not any(
+            fnmatch(part, name) for part in path.relative_to(folder).parts for name in ignored
+        )
+    ]
 
 
 def lines_with(folder: Path, pattern: re.Pattern[str]) -> list[str]:
@@ -546,6 +568,17 @@ def test_a_missing_docstring_is_seen(tmp_path, files, words):
     assert words in wrong
 
 
+def test_the_sentence_of_a_rule_is_its_docstring(tmp_path):
+    rule, user = (
+        '@rule("Twice.", unit="1")\ndef f(): ...\n',
+        '"""M."""\nfrom botec.rules.a import f\n',
+    )
+    files = {"rules/a": f'"""M."""\n{rule}', "cli": user}
+    assert undocumented(plant(tmp_path / "a", **files)) == []
+    files["rules/a"] = files["rules/a"].replace("rule(", "cached(")
+    assert len(undocumented(plant(tmp_path / "b", **files))) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -583,6 +616,14 @@ def test_a_package_without_a_pin_is_seen(tmp_path):
 def test_a_foreign_place_is_seen(tmp_path, word):
     (tmp_path / "notes.md").write_text(f"one\nsee {word} there\n", encoding="utf-8")
     assert foreign_places(tmp_path) == [f"notes.md:2: {word}"]
+
+
+def test_what_git_ignores_is_not_read(tmp_path):
+    (tmp_path / ".gitignore").write_text(".venv/\n*.egg-info/\n", encoding="utf-8")
+    for name in (".venv", "a.egg-info", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.md").write_text(SPOKEN[0], encoding="utf-8")
+    assert foreign_places(tmp_path) == [f"kept/notes.md:1: {SPOKEN[0]}"]
 
 
 @pytest.mark.parametrize("word", ["TO" + "DO", "FIX" + "ME", "XX" + "X"])

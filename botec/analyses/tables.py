@@ -130,9 +130,7 @@ def memory_section(answers: Answers) -> Section:
     moment = f"The peak is in the {peak.phase} phase, at {peak.op or 'the start'} of {where}."
     if peak.phase == "optimizer":
         moment = f"The peak is in the optimizer's step, at {peak.op}."
-    return Section(
-        "Memory at the peak", (Text(moment), role_table(answers), peak_table(answers))
-    )
+    return Section("Memory at the peak", (Text(moment), role_table(answers), peak_table(answers)))
 
 
 def role_table(answers: Answers) -> Table:

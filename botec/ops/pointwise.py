@@ -2,8 +2,8 @@
 
 One per result for a function of its operands, whatever it costs in hardware: sums, products, roots,
 exp, tanh, gelu, the greater of two, the absolute value. More where the op is several arithmetic
-results by its own definition (ADD, SEVERAL). The derivative of such a function times the gradient is
-two: the derivative, the product; where the derivative only lets pass or stops, one (PASSING).
+results by its own definition (ADD, SEVERAL). The derivative of such a function times the gradient
+is two: the derivative, the product; where the derivative only lets pass or stops, one (PASSING).
 
 Decided once, for all of them: results that are integers or truth values are no floating-point
 operations and count 0 (so comparisons do, and arithmetic on positions); complex results count

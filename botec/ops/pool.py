@@ -1,8 +1,8 @@
 """Pooling, forward and backward. Windows are counted whole, padding included.
 
 The greater of two numbers is one operation, as in :mod:`botec.ops.pointwise`; the place it came
-from is none. Adaptive windows are counted as if they parted the input, which they do where the output's
-size divides the input's; elsewhere neighbours share a line of numbers, left out here.
+from is none. Adaptive windows are counted as if they parted the input, as they do where the
+output's size divides the input's; elsewhere neighbours share a line of numbers, left out here.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ nothing("comparisons decide, numbers change places", "aten.sort", "aten.argsort"
         "aten.unique_dim_consecutive", "aten.searchsorted", "aten.bucketize",
         kind="sort")  # fmt: skip
 chosen = nothing("entries that a truth value names are copied", "aten.nonzero",
-                 "aten.nonzero_static", "aten.masked_select", "aten.masked_scatter", kind="sort")  # fmt: skip
+                 "aten.nonzero_static", "aten.masked_select", "aten.masked_scatter",
+                 kind="sort")  # fmt: skip
 gathered = nothing("entries are copied by index", "aten.gather", "aten.index", "aten._unsafe_index",
                    "aten.index_select", "aten.take", "aten._unsafe_masked_index",
                    kind="sort")  # fmt: skip

@@ -33,7 +33,8 @@ def read(
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise BadInput(f"{name} is {size!r}", "give a whole number from 1", f"{name}={size}")
     need_torch()
-    from botec.read.doors import open_source, source_of_module
+    from botec.read.doors import open_source
+    from botec.read.from_file import source_of_module
     from botec.read.from_torch import read_source
 
     if isinstance(model, str):
@@ -52,7 +53,9 @@ def settle(
         raise BadInput(f"precision {precision!r} is not traced yet", do, f"--precision {precision}")
     if device not in DEVICES:
         raise BadInput(
-            f"kernel decisions of {device!r} are not known", "use --device cpu", f"--device {device}"
+            f"kernel decisions of {device!r} are not known",
+            "use --device cpu",
+            f"--device {device}",
         )
     return Setting(
         train=train,

@@ -47,7 +47,13 @@ def attention(
     """``scaled_dot_product_attention`` as ``sdp::select_sdp_backend_cpp`` chooses on a CPU."""
     if uses_flash(query, key, value, attn_mask, dropout_p):
         out = aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, dropout_p, is_causal, attn_mask=float_mask(attn_mask, query), scale=scale
+            query,
+            key,
+            value,
+            dropout_p,
+            is_causal,
+            attn_mask=float_mask(attn_mask, query),
+            scale=scale,
         )
         return out[0]
     return aten._scaled_dot_product_attention_math(

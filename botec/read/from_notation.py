@@ -63,7 +63,7 @@ def perceptron(widths: tuple[int, ...]) -> Any:
     from torch import nn
 
     class Perceptron(nn.Sequential):
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             return super().forward(x)
 
     layers: list[Any] = []

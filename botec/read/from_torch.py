@@ -38,7 +38,9 @@ def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> P
     with on_meta(module, setting.precision):
         subject = Subject(module, source, setting)
         if setting.checkpoint and next(blocks(module), None) is None:
-            raise BadInput("the model has no repeated blocks", "leave --checkpoint out", source.name)
+            raise BadInput(
+                "the model has no repeated blocks", "leave --checkpoint out", source.name
+            )
         search = Search(subject, asked, source.most)
         streams = search.streams()
         return verify(
@@ -160,7 +162,12 @@ class Search:
         return None
 
     def fitted(
-        self, step: int, names: tuple[str, ...], points: Sequence[Point], proof: Point, regime: Regime
+        self,
+        step: int,
+        names: tuple[str, ...],
+        points: Sequence[Point],
+        proof: Point,
+        regime: Regime,
     ) -> Stream:
         """Fit on ``points`` and prove on ``proof``. Raises :class:`PartedError`."""
         symbols = [lattice_symbol(n, step) if n in regime.step else symbol(n) for n in names]

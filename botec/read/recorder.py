@@ -378,9 +378,7 @@ class Recorder(TorchDispatchMode):
             return
         self.note_value(signature.info.func, args, kwargs, out)
         signature.shadowed = (
-            out.dtype in WHOLE
-            or signature.way == VIEW
-            or self.shadow.knows(self.place(out), out)
+            out.dtype in WHOLE or signature.way == VIEW or self.shadow.knows(self.place(out), out)
         )
 
     def note_value(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
@@ -417,7 +415,9 @@ class Recorder(TorchDispatchMode):
 
     def follows_view(self) -> bool:
         """Whether the op before this one gave a product its shape back, as ``at::linear`` does."""
-        before = [i for i in range(max(0, len(self.kinds) - 6), len(self.kinds)) if self.kinds[i] == OP]
+        before = [
+            i for i in range(max(0, len(self.kinds) - 6), len(self.kinds)) if self.kinds[i] == OP
+        ]
         if len(before) < 2:
             return False
         return self.signatures[self.index[before[-2]]].info.name == "aten._unsafe_view"

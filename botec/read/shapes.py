@@ -29,7 +29,9 @@ def layouts_of(info: Any, args: Any, kwargs: Any) -> Any:
     """The layout of the output (or a list of them), ``None`` where the framework must say."""
     func = info.func
     if func not in KNOWN:
-        KNOWN[func] = RULES.get(func) or (pointwise if is_plain_pointwise(func, info.name) else None)
+        KNOWN[func] = RULES.get(func) or (
+            pointwise if is_plain_pointwise(func, info.name) else None
+        )
     rule = KNOWN[func]
     return rule(args, kwargs or {}) if rule else None
 

@@ -27,7 +27,18 @@ class Signature:
 class OpInfo:
     """What the schema of an op says, asked once."""
 
-    __slots__ = ("factory", "func", "grouped", "name", "number", "overload", "silent", "view", "way", "writes")
+    __slots__ = (
+        "factory",
+        "func",
+        "grouped",
+        "name",
+        "number",
+        "overload",
+        "silent",
+        "view",
+        "way",
+        "writes",
+    )
 
     def __init__(self, func: Any, number: int) -> None:
         schema = func._schema

@@ -186,7 +186,9 @@ def optimizer_named(name: str, parameters: list[Any]) -> Any:
     try:
         return cls(parameters, lr=1e-3, momentum=0.9) if momentum else cls(parameters, lr=1e-3)
     except Exception as error:
-        raise BadInput(f"{cls.__name__} refuses: {error}", "choose another", "--optimizer") from None
+        raise BadInput(
+            f"{cls.__name__} refuses: {error}", "choose another", "--optimizer"
+        ) from None
 
 
 @contextmanager

@@ -161,7 +161,12 @@ def check_changes(changes: Mapping[tuple[str, ...], Any], kind: Any) -> None:
 
 
 def fields_do(names: Mapping[str, Any]) -> str:
-    return f"it has {', '.join(list(names)[:6])}, …" if names else "it has no parts"
+    """The first fields that not every configuration has."""
+    from transformers import PreTrainedConfig
+
+    common = PreTrainedConfig().to_dict()
+    own = [name for name in names if name not in common]
+    return f"it has {', '.join(own[:6])}, …" if own else "it has no parts"
 
 
 def change(fields: dict[str, Any], path: tuple[str, ...], value: Any, kind: Any) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = Sequence[Any]
 
-MOST_ROWS, LEAST_NAME, INDENT = 16, 16, 2
+MOST_ROWS, LEAST_NAME, INDENT, INFINITE = 16, 16, 2, float("inf")
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,31 @@ def strips_of(table: Table, look: Look) -> tuple[list[Strip], int]:
     body = [*rows, rest_row(left, table, look)] if left else rows
     strips = []
     for place, head in enumerate(table.columns):
-        total = table.total[place] if table.total else None
-        strips.append(strip(head, [row[place] for row in body], total, table.total is not None))
+        total = [table.total[place]] if table.total else []
+        cells = [row[place] for row in body]
+        strips.append(strip(head, cells, total, largest_of(table, head.unit)))
     return strips, len(left)
 
 
-def strip(head: Column, cells: Sequence[Any], total: Any, has_total: bool) -> Strip:
-    """One column as text: numbers in one prefix, so that they add up as printed."""
-    every = [*cells, total] if has_total else list(cells)
+def largest_of(table: Table, unit: str) -> Any:
+    """The largest number under all columns of one unit, which share their prefix."""
+    places = [place for place, head in enumerate(table.columns) if head.unit == unit]
+    rows = [*table.rows, *([table.total] if table.total else [])]
+    numbers = [row[place] for row in rows for place in places if is_number(row[place])]
+    return max((abs(each) for each in numbers if abs(each) < INFINITE), default=0)
+
+
+def strip(head: Column, cells: Sequence[Any], total: Sequence[Any], beside: Any) -> Strip:
+    """One column as text, its ``total`` (one cell or none) last; numbers add up as printed."""
+    every = [*cells, *total]
     if not numeric(head, every):
         texts = ["" if cell is None else plain_text(cell) for cell in every]
         return Strip(clean(head.title), "", tuple(texts), False)
     numbers = [cell if is_number(cell) else None for cell in cells]
-    texts, unit = column(numbers, head.unit or "1", total if is_number(total) else None)
-    texts += [UNKNOWN if total is None and head.unit else ""] * (len(every) - len(texts))
-    named = [
-        clean(cell) if isinstance(cell, str) else text
-        for cell, text in zip(every, texts, strict=True)
-    ]
+    summed = total[0] if total and is_number(total[0]) else None
+    texts, unit = column(numbers, head.unit or "1", summed, beside if head.unit else 0)
+    texts += [UNKNOWN if head.unit else ""] * (len(every) - len(texts))
+    named = [clean(c) if isinstance(c, str) else t for c, t in zip(every, texts, strict=True)]
     return Strip(clean(head.title), unit, tuple(named), True)
 
 
@@ -80,6 +87,7 @@ def numeric(head: Column, cells: Sequence[Any]) -> bool:
 
 
 def is_number(cell: Any) -> bool:
+    """Whether ``cell`` is a number (true and false are not)."""
     return isinstance(cell, (int, float)) and not isinstance(cell, bool)
 
 

@@ -14,8 +14,8 @@
 
 Numbers are raw, in their figure's or column's unit; whole ones stay whole however large. Unknown is
 ``null``, and so is what JSON has no number for (``nan``, ``inf``). What a figure is called, and why
-its columns differ, stands with the section that shows it; figures that no section shows get a last
-one, so that nothing is lost.
+its columns differ, stands with the section that shows it; figures that no section shows get one
+of their own, so that nothing is lost.
 """
 
 from __future__ import annotations

@@ -45,26 +45,6 @@ def named(text: str, inputs: tuple[Input, ...] = ()) -> Callable[[], Source]:
     return open_it
 
 
-def language(kind: str, **shrunk: Any) -> Callable[[], Source]:
-    """A language model of ``transformers`` with its own loss, shrunk to a test's size."""
-
-    def make() -> Source:
-        import transformers as zoo
-
-        configuration, model = {
-            "gpt2": (zoo.GPT2Config, zoo.GPT2LMHeadModel),
-            "bert": (zoo.BertConfig, zoo.BertForMaskedLM),
-        }[kind]
-        chosen = configuration(**shrunk)
-        tokens, labels = (
-            Input("B", "S", dtype="int64", name=name, below=chosen.vocab_size, only=only)
-            for name, only in (("input_ids", ""), ("labels", "train"))
-        )
-        return Source(kind, lambda: model(chosen), (tokens, labels), {"B": 2, "S": 64})
-
-    return make
-
-
 class Recurrent(nn.Module):
     """Embedding, two LSTM layers, a head."""
 
@@ -86,7 +66,7 @@ def recurrent() -> Source:
 MODELS = {
     "resnet50": Model(named("torchvision:resnet50"), {"B": 2}),
     "vit_b_16": Model(named("torchvision:vit_b_16"), {"B": 2}),
-    "gpt2": Model(language("gpt2", n_layer=6), {"B": 2, "S": 64}),
-    "bert": Model(language("bert", num_hidden_layers=6), {"B": 2, "S": 64}),
+    "gpt2": Model(named("transformers:gpt2?n_layer=6"), {"B": 2, "S": 64}),
+    "bert": Model(named("transformers:bert?num_hidden_layers=6"), {"B": 2, "S": 64}),
     "lstm": Model(recurrent, {"B": 4, "S": 64}),
 }

@@ -168,7 +168,7 @@ SEE = "correct it, or see the whole of it with --debug"
         ),
         (
             'net.py:make(open("f"))',
-            f"net.py:make(open(\"f\")): 'make(open(\"f\"))' is no name or call with literals; "
+            f'net.py:make(open("f")): \'make(open("f"))\' is no name or call with literals; '
             f"{LITERAL}",
         ),
         (
@@ -182,8 +182,7 @@ SEE = "correct it, or see the whole of it with --debug"
         ),
         (
             "broken.py:x",
-            "broken.py:x: broken.py does not import: SyntaxError at line 2: invalid syntax; "
-            f"{SEE}",
+            f"broken.py:x: broken.py does not import: SyntaxError at line 2: invalid syntax; {SEE}",
         ),
         (
             "boom.py:x",

@@ -62,7 +62,13 @@ def test_torchvision_inputs_are_the_documented_ones(name):
 
 # torchvision's own count of multiply-adds and parameters of its DEFAULT weights, printed to 1e-3 of
 # 1e9, beside the framework's counter (half its FLOPs): the shape is wrong if they differ.
-COUNTED = ["resnet18", "efficientnet_b1", "shufflenet_v2_x0_5", "lraspp_mobilenet_v3_large", "r3d_18"]
+COUNTED = [
+    "resnet18",
+    "efficientnet_b1",
+    "shufflenet_v2_x0_5",
+    "lraspp_mobilenet_v3_large",
+    "r3d_18",
+]
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -104,7 +104,7 @@ def test_equal_footnotes_are_one() -> None:
 
 def test_figures_without_a_place_are_printed_all_the_same() -> None:
     page = write(Report({}, {}, {"a": Figure("a", "lonely", "1", Counted(3))}, ()))
-    assert "Further figures" in page
+    assert "\n\nFigures\n" in page
     assert "lonely" in page
 
 
