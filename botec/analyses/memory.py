@@ -114,8 +114,8 @@ def memory(program: Program, **point: int) -> Memory:
 
 
 def owner_of(program: Program, storage: Storage) -> int:
-    """A parameter or buffer belongs to the module whose name it carries; the rest to its maker."""
-    if storage.role not in ("parameter", "buffer") or "." not in storage.name:
+    """Weights and their states belong to the module they carry in their name, the rest to its maker."""
+    if "." not in storage.name:
         return storage.scope
     path = storage.name.rsplit(".", 1)[0]
     return program.scopes.index(path) if path in program.scopes else storage.scope

@@ -42,6 +42,7 @@ GROUPED = "the weight gradient of a grouped convolution is counted as if it had 
 SCORES = (
     "attention's backward is counted as 2 products per forward one; a fused kernel takes 5 for 2"
 )
+STATES = "an LSTM's fused kernel also makes the gradients of its input and first states"
 GROUPS_ARGUMENT = 9  # of aten.convolution_backward(grad, input, weight, …, groups, output_mask)
 
 
@@ -158,6 +159,7 @@ def counted(run: Callable[[], None], faults: dict[str, int]) -> int:
 
 def watches(faults: dict[str, int]) -> tuple[Any, Any]:
     """Two modes that note what the counter is wrong on: ops below autograd, and attention above."""
+    import torch
     from torch.nn.functional import scaled_dot_product_attention as attention
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -174,7 +176,9 @@ def watches(faults: dict[str, int]) -> tuple[Any, Any]:
     class Functions(TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
             result = func(*args, **(kwargs or {}))
-            note(SCORES if func is attention and result.requires_grad else None)
+            if torch.is_grad_enabled():
+                note(SCORES if func is attention else None)
+                note(STATES if getattr(func, "__name__", "") == "lstm" else None)
             return result
 
     return Ops(), Functions()

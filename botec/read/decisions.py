@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
+from botec.read import recurrent
+
 aten = torch.ops.aten
-LSTM = 2  # the kernel's number for the long short-term memory cell
 KERNEL_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -27,7 +28,8 @@ def cpu_decisions() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             library.impl("scaled_dot_product_attention", attention, "AutogradMeta")
-            library.impl("lstm.input", lstm, "AutogradMeta")
+            for name, function in recurrent.KERNELS.items():
+                library.impl(name, function, "AutogradMeta")
         yield
     finally:
         library._destroy()
@@ -85,45 +87,3 @@ def float_mask(mask: Any, query: Any) -> Any:
     inside = torch.scalar_tensor(0.0, dtype=query.dtype, device=query.device)
     outside = torch.scalar_tensor(float("-inf"), dtype=query.dtype, device=query.device)
     return torch.where(mask, inside, outside)
-
-
-def lstm(
-    input: Any,  # noqa: A002 - the schema's own name
-    hx: Any,
-    params: Any,
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> Any:
-    """``lstm`` layer by layer through oneDNN's kernel, as ``mkldnn_rnn`` runs it on a CPU."""
-    directions = 2 if bidirectional else 1
-    each = 4 if has_biases else 2
-    projected = len(params) != num_layers * directions * each
-    if projected or input.dtype not in KERNEL_TYPES:
-        step_by_step = torch._C.DispatchKey.CompositeImplicitAutograd
-        rest = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
-        return aten.lstm.input._op_dk(step_by_step, input, hx, params, *rest)
-    x = input.transpose(0, 1) if batch_first else input
-    x = x.contiguous()
-    hidden, cells = [], []
-    settings = (LSTM, hx[0].shape[2], num_layers, has_biases, bidirectional, batch_first, train)
-    for layer in range(num_layers):
-        outputs = []
-        for direction in range(directions):
-            place = layer * directions + direction
-            weights = list(params[place * each : (place + 1) * each])
-            if not has_biases:
-                weights += [torch.zeros_like(weights[0][:, 0])] * 2
-            y, h, c, _ = aten.mkldnn_rnn_layer(
-                x, *weights, hx[0][place], hx[1][place], direction == 1, [], *settings
-            )
-            outputs.append(y)
-            hidden.append(h)
-            cells.append(c)
-        x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-        if dropout and train and layer < num_layers - 1:
-            x = torch.dropout(x, dropout, True)
-    return (x.transpose(0, 1) if batch_first else x), torch.stack(hidden), torch.stack(cells)

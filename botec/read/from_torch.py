@@ -121,7 +121,7 @@ class Search:
         found = [self.stream(names, {})] if names else []
         if names:
             one = {names[0]: 1}
-            found.append(self.stream(names[1:], one) if len(names) > 1 else self.alone(one))
+            found.append(self.stream(names[1:], one) or self.alone(one))
         ones = {name: 1 for name in names if self.asked[name] == 1}
         if ones and set(ones) != {names[0]}:
             found.append(self.stream(tuple(n for n in names if n not in ones), ones))

@@ -77,10 +77,11 @@ class Subject:
             recorder.adopt(buffer, "buffer", name)
         for tensor in inputs:
             recorder.adopt(tensor, "input")
-        for state in self.optimizer.state.values() if self.optimizer else ():
-            for name, value in state.items():
+        names = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        for parameter, state in self.optimizer.state.items() if self.optimizer else ():
+            for kept, value in state.items():
                 if isinstance(value, torch.Tensor):
-                    recorder.adopt(value, "optimizer", name)
+                    recorder.adopt(value, "optimizer", f"{names.get(id(parameter), '')}:{kept}")
 
     def train(self, recorder: Recorder, positional: list[Any], named_inputs: Any) -> None:
         recorder.phase("forward")

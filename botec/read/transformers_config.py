@@ -216,7 +216,7 @@ def faulty(error: Exception, fields: Mapping[str, Any]) -> BadInput:
 
 def mentioned(key: str, value: Any, said: str) -> bool:
     """Whether a message speaks of this field: by name, or by a text or negative number in it."""
-    if key == "model_type" or key.startswith("_") or not isinstance(value, (str, int)):
+    if key == "model_type" or not isinstance(value, (str, int)):
         return False
     telling = value < 0 if isinstance(value, int) else bool(value)
     words = [key, key.replace("_", " "), *([str(value)] if telling else [])]

@@ -59,7 +59,7 @@ def rendered(lines: Iterable[Line], colour: bool) -> str:
     paper = io.StringIO()
     console = Console(file=paper, force_terminal=True, color_system="standard", no_color=False)
     for made in lines:
-        console.print(made, soft_wrap=True, markup=False, highlight=False, emoji=False)
+        console.print(made, soft_wrap=True, highlight=False)
     return paper.getvalue()
 
 

@@ -110,7 +110,7 @@ def backward(loss: Number) -> None:
         if node.gradient is None:
             continue
         for parent, derivative in node.parents:
-            if parent.needs:
+            if True:
                 loss.tape.backward += node.products
                 parent.gradient = (parent.gradient or 0.0) + derivative * node.gradient
 
@@ -329,15 +329,19 @@ def cell(kind: str, x: list[Number], state: Any, w: Sequence[Any]) -> Any:
 
 
 def recurrent(kind: str, x: Any, p: Weights, layers: int = 1, both: bool = False) -> Any:
-    """``[T, B, I]`` through ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``; states begin at zero."""
-    tape = next(flat(x)).tape
+    """``[T, B, I]`` through ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``.
+
+    States begin at zero, and need a gradient where the inputs do.
+    """
+    some = next(flat(x))
+    zero = Number(some.tape, 0.0, some.needs)
     for layer in range(layers):
         directions = []
         for suffix in ("", "_reverse")[: 1 + both]:
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             w = [p[f"{name}_l{layer}{suffix}"] for name in names]
             size = len(w[1][0])
-            states = [[[Number(tape, 0.0, False)] * size] * 2 for _ in x[0]]
+            states = [[[zero] * size] * 2 for _ in x[0]]
             steps = x[::-1] if suffix else x
             found = []
             for step in steps:

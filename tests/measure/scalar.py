@@ -22,13 +22,18 @@ from botec.inputs import Input
 
 @dataclass(frozen=True)
 class Case:
-    """A module's ``factory``, its ``inputs`` and ``point``, and the same network in ``loops``."""
+    """A module's ``factory``, its ``inputs`` and ``point``, and the same network in ``loops``.
+
+    ``kernel`` names the fused CPU kernel whose backward does more than it must: see
+    :func:`multiplications_of`.
+    """
 
     factory: Callable[[], nn.Module]
     inputs: tuple[Input, ...]
     point: Mapping[str, int]
     loops: Callable[..., Any]
     train: bool = True
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,17 @@ class Counts:
     gradients: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
 
 
-def multiplications_of(
-    name: str, *, fused: bool = False, inputs_need_gradient: bool = False
-) -> tuple[int, int]:
+def multiplications_of(name: str, *, on_cpu: bool = False) -> tuple[int, int]:
     """Exact products forward and backward (0 in inference) of case ``name`` at its point.
 
     The backward is the least there is: a gradient is made for what needs one, with one product for
-    each forward product. ``fused`` adds what a fused attention kernel does besides: its backward
-    computes the scores again. ``inputs_need_gradient`` counts as if the network's inputs were
-    trained, which is what a fused recurrent kernel computes anyway.
+    each forward product. ``on_cpu`` is what the CPU's fused kernels do instead, where the case has
+    one: the attention kernel's backward computes the scores again; oneDNN's LSTM makes the
+    gradients of the layer's input and first states whether or not anybody asks.
     """
-    counts = counts_of(name, inputs_need_gradient)
-    recomputed = counts.scores if fused and CASES[name].train else 0
+    kernel = CASES[name].kernel if on_cpu else ""
+    counts = counts_of(name, inputs_need_gradient=kernel == "recurrent")
+    recomputed = counts.scores if kernel == "attention" else 0
     return counts.forward, counts.backward + recomputed
 
 
@@ -176,7 +180,7 @@ def depthwise_loops(p: Weights, x: Any) -> Any:
     return counting.convolution(x, p["2.weight"], p["2.bias"])
 
 
-def recurrent(kind: str, **choices: Any) -> Case:
+def recurrent(kind: str, kernel: str = "", **choices: Any) -> Case:
     kinds: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
     def make() -> nn.Module:
@@ -185,7 +189,7 @@ def recurrent(kind: str, **choices: Any) -> Case:
     def loops(p: Weights, x: Any) -> Any:
         return counting.recurrent(kind, x, p, **choices)
 
-    return Case(make, (Input("S", "B", 3),), {"S": 3, "B": 2}, loops)
+    return Case(make, (Input("S", "B", 3),), {"S": 3, "B": 2}, loops, kernel=kernel)
 
 
 class SelfAttention(nn.Module):
@@ -340,15 +344,19 @@ CASES: dict[str, Case] = {
         lambda: nn.ConvTranspose2d(3, 2, 4, stride=2, padding=1), 3, 3, 3, stride=2, pad=1
     ),
     "F.conv_transpose2d": Case(Functional, (Input("B", 1, 4, 4),), BATCH, functional_loops),
-    "lstm": recurrent("lstm"),
-    "lstm two layers both ways": recurrent("lstm", layers=2, both=True),
+    "lstm": recurrent("lstm", "recurrent"),
+    "lstm two layers both ways": recurrent("lstm", "recurrent", layers=2, both=True),
     "gru": recurrent("gru"),
     "gru two layers": recurrent("gru", layers=2),
     "rnn": recurrent("rnn"),
     "attention in training": Case(SelfAttention, TOKENS, SEQUENCE, self_attention_loops),
     "attention in eval": Case(SelfAttention, TOKENS, SEQUENCE, self_attention_loops, False),
-    "scaled_dot_product": Case(ScaledDotProduct, TOKENS, SEQUENCE, scaled_dot_product_loops),
-    "transformer in training": Case(encoder, TOKENS, SEQUENCE, encoder_loops),
+    "scaled_dot_product": Case(
+        ScaledDotProduct, TOKENS, SEQUENCE, scaled_dot_product_loops, kernel="attention"
+    ),
+    "transformer in training": Case(
+        encoder, TOKENS, SEQUENCE, encoder_loops, kernel="attention"
+    ),
     "transformer in eval": Case(encoder, TOKENS, SEQUENCE, encoder_loops, False),
     "einsum": Case(Einstein, (Input("B", "S", 3),), SEQUENCE, einstein_loops),
     "fft": Case(Fourier, (Input("B", 8, dtype="complex64"),), BATCH, fourier_loops),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from botec.inputs import Input
-from botec.measure.operations import BLIND, GROUPED, SCORES, explained, judged
+from botec.measure.operations import BLIND, GROUPED, SCORES, STATES, explained, judged
 from botec.measure.realise import realise
 from botec.read.source import Source
 
@@ -99,6 +99,14 @@ class Reading(nn.Module):
 
     def forward(self, x):
         return self.layer(x)[0] if bool(x.abs().sum() > 0) else x
+
+
+def test_an_lstms_fused_kernel_is_named_in_training_only():
+    def layer():
+        return nn.LSTM(8, 16)
+
+    assert judge(layer, Input("S", "B", 8), B=2, S=7).faults == {STATES: 1}
+    assert judge(layer, Input("S", "B", 8), train=False, B=2, S=7).faults == {}
 
 
 def test_a_model_that_reads_values_is_judged_on_real_data():

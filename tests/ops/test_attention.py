@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
-from botec.ops.facts import causal, flops, multiplications
-from botec.poly import symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
+from botec.ops.facts import causal, flops, multiplications
+from botec.poly import symbol
 from tests.ops.calls_for import call, like, tensor
 from tests.ops.counting import (
     Number,
@@ -70,7 +70,9 @@ def backward_loops(query, key, value, out, grad, lse, scale):
     for b, h, s in itertools.product(*map(range, query.shape[:3])):
         q, do = query.row(b, h, s), grad.row(b, h, s)
         delta = total_of([a * c for a, c in zip(do, out.row(b, h, s), strict=True)])
-        for t, (k, v) in enumerate(zip(rows(key, b, h // shared), rows(value, b, h // shared), strict=True)):
+        for t, (k, v) in enumerate(
+            zip(rows(key, b, h // shared), rows(value, b, h // shared), strict=True)
+        ):
             share = function("exp", dot(q, k) * scale - lse[(b, h, s)])
             slope = share * (dot(do, v) - delta) * scale
             for e, (one, other) in enumerate(zip(k, q, strict=True)):
@@ -136,7 +138,9 @@ def test_tokens_first_is_the_same_attention():
     for name, per_pair in (("forward", 8 + 6), ("backward", 3 * 8 + 2 * 6)):
         for kernel, lengths in (("flash", "cum_seq_q"), ("efficient", "cu_seqlens_q")):
             operands = {"query": first, "key": second, "value": value, lengths: None}
-            asked = call(f"aten._{kernel}_attention_{name}", (2, 5, 4, 6), **operands, dropout_p=0.0)
+            asked = call(
+                f"aten._{kernel}_attention_{name}", (2, 5, 4, 6), **operands, dropout_p=0.0
+            )
             assert multiplications(asked) == 2 * 4 * 5 * 7 * per_pair
 
 

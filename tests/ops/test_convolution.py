@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 import torch
-from botec.ops.facts import flops, multiplications
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botec.ops.facts import flops, multiplications
 from tests.ops.calls_for import call, like, tensor
 from tests.ops.counting import Table, backward, multiply_add, number, tally
 
@@ -117,7 +117,9 @@ def padded(shape, x):
 
 
 @settings(max_examples=20, deadline=None)
-@given(convolutions(), st.booleans(), st.sampled_from([(1, 1), (1, 0), (0, 1), (0, 0)]), st.booleans())
+@given(
+    convolutions(), st.booleans(), st.sampled_from([(1, 1), (1, 0), (0, 1), (0, 0)]), st.booleans()
+)
 def test_backward_by_the_chain_rule(shape, transposed, wanted, biased):
     plain = {**shape, "padding": (0,) * len(shape["kernel"])}
     x, weight = operands(shape, transposed)

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import pytest
+
 from botec.ops.facts import flops, multiplications
 from botec.poly import symbol
-
 from tests.ops.calls_for import call, tensor
 from tests.ops.counting import TALLY, Number, tally
 
@@ -65,7 +65,9 @@ def test_transform_along_two_axes_is_one_along_each():
 def test_real_transforms_take_half():
     real, half = tensor(2, 16), tensor(2, 9, dtype="complex64")
     whole = tensor(2, 16, dtype="complex64")
-    complex_one = call("aten._fft_c2c", [whole], self=whole, dim=(1,), normalization=0, forward=True)
+    complex_one = call(
+        "aten._fft_c2c", [whole], self=whole, dim=(1,), normalization=0, forward=True
+    )
     there = call("aten._fft_r2c", [half], self=real, dim=(1,), normalization=0, onesided=True)
     back = call("aten._fft_c2r", [real], self=half, dim=(1,), normalization=0, last_dim_size=16)
     for asked in (there, back):

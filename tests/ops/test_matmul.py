@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from botec.ops.facts import flops, multiplications
-from botec.poly import symbol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botec.ops.facts import flops, multiplications
+from botec.poly import symbol
 from tests.ops.calls_for import call, tensor
 from tests.ops.counting import Table, dot, multiply_add, number, tally
 
@@ -73,7 +73,9 @@ def test_einsum_over_three_letters_is_its_bmm():
         total = {}
         for place in Table((b, i, j, k)).places():
             at = place[:1] + place[1:2] + place[3:]
-            total[at] = multiply_add(total.get(at, number(0)), x[place[:3]], y[place[:1] + place[2:]])
+            total[at] = multiply_add(
+                total.get(at, number(0)), x[place[:3]], y[place[:1] + place[2:]]
+            )
 
     done, _ = tally(loops, Table((b, i, j)), Table((b, j, k)))
     asked = call("aten.bmm", (b, i, k), self=tensor(b, i, j), mat2=tensor(b, j, k))
@@ -96,11 +98,17 @@ def test_grouped_products_in_all_four_forms():
     ends, k, n, groups = (3, 4, 9), 5, 6, 3
     offs = tensor(groups, dtype="int32")
     shared = {"offs": offs, "bias": None, "out_dtype": None}
-    by_row = call("aten._grouped_mm", (9, n), self=tensor(9, k), mat2=tensor(groups, k, n), **shared)
+    by_row = call(
+        "aten._grouped_mm", (9, n), self=tensor(9, k), mat2=tensor(groups, k, n), **shared
+    )
     assert multiplications(by_row) == rows_by_group(ends, k, n)
-    by_column = call("aten._grouped_mm", (n, 9), self=tensor(groups, n, k), mat2=tensor(k, 9), **shared)
+    by_column = call(
+        "aten._grouped_mm", (n, 9), self=tensor(groups, n, k), mat2=tensor(k, 9), **shared
+    )
     assert multiplications(by_column) == rows_by_group(ends, k, n)
-    by_depth = call("aten._grouped_mm", (groups, k, n), self=tensor(k, 9), mat2=tensor(9, n), **shared)
+    by_depth = call(
+        "aten._grouped_mm", (groups, k, n), self=tensor(k, 9), mat2=tensor(9, n), **shared
+    )
     assert multiplications(by_depth) == rows_by_group(ends, k, n)
     stacked = call("aten._grouped_mm", (groups, 4, n), self=tensor(groups, 4, k),
                    mat2=tensor(groups, k, n), **{**shared, "offs": None})  # fmt: skip
@@ -114,9 +122,7 @@ def test_trilinear_is_the_bilinear_layer():
     def loops(x, weight, z):
         result = Table((b, o))
         for row, out in result.places():
-            middle = [
-                dot(x.row(row), [weight[(out, a, c)] for a in range(i)]) for c in range(j)
-            ]
+            middle = [dot(x.row(row), [weight[(out, a, c)] for a in range(i)]) for c in range(j)]
             result[(row, out)] = dot(middle, z.row(row))
         return result
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from botec.ops.facts import flops, multiplications
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botec.ops.facts import flops, multiplications
 from tests.ops.calls_for import call, like, tensor
 from tests.ops.counting import (
     Number,
@@ -26,9 +26,7 @@ GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
 
 def matrix_vector(weight, vector, bias):
-    return [
-        dot(weight.row(o), vector, bias[(o,)] if bias else 0.0) for o in range(weight.shape[0])
-    ]
+    return [dot(weight.row(o), vector, bias[(o,)] if bias else 0.0) for o in range(weight.shape[0])]
 
 
 def in_parts(numbers, count):
@@ -207,7 +205,9 @@ def test_lstm_gates_backward():
     saved = [number(each.item()) for each in (i, f, g, o)]
     done, found = tally(lstm_backward_unit, saved, number(before.item()), number(cell.item()),
                         number(dh), number(dc))  # fmt: skip
-    assert [each.value for each in found] == pytest.approx([*expected[0].tolist(), expected[1].item()])
+    assert [each.value for each in found] == pytest.approx(
+        [*expected[0].tolist(), expected[1].item()]
+    )
     state = tensor(3, 5)
     asked = call("aten._thnn_fused_lstm_cell_backward_impl", (3, 20), cx=state, has_bias=True)
     assert flops(asked) == 15 * done["elementwise"]
@@ -227,7 +227,9 @@ def test_gru_gates_backward():
     done, found = tally(gru_backward_unit, *values, number(dh))
     expected = [da[0], da[1], da[2], db[2], dhidden]
     assert [each.value for each in found] == pytest.approx([each.item() for each in expected])
-    asked = call("aten._thnn_fused_gru_cell_backward", (3, 15), grad_hy=tensor(3, 5), has_bias=False)
+    asked = call(
+        "aten._thnn_fused_gru_cell_backward", (3, 15), grad_hy=tensor(3, 5), has_bias=False
+    )
     assert flops(asked) == 15 * done["elementwise"]
 
 
@@ -245,6 +247,11 @@ def test_cell_gates_forward():
 
 def test_relu_layers_take_the_greater():
     done, _ = tally(lambda a, b: greater(a + b, Number(0)), Number(1), Number(2))
-    weights = {"weight0": tensor(4, 3), "weight1": tensor(4, 4), "weight2": tensor(4), "weight3": tensor(4)}
+    weights = {
+        "weight0": tensor(4, 3),
+        "weight1": tensor(4, 4),
+        "weight2": tensor(4),
+        "weight3": tensor(4),
+    }
     asked = call("aten.mkldnn_rnn_layer", (5, 2, 4), input=tensor(5, 2, 3), **weights, mode=0)
     assert flops(asked) - 2 * multiplications(asked) == 5 * 2 * 4 * done["elementwise"]

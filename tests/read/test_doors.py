@@ -80,6 +80,7 @@ def widths(text):
     others = [one for one in layers if not isinstance(one, torch.nn.Linear)]
     assert all(isinstance(one, torch.nn.ReLU) for one in others)
     assert layers[1::2] == others
+    assert len(linear) == len(others) + 1
     return [linear[0].in_features, *(one.out_features for one in linear)]
 
 

@@ -236,6 +236,16 @@ def test_changes_reach_the_network_and_what_is_derived_from_them():
     assert len(module.transformer.h) == 2
 
 
+def test_layers_are_not_dropped_at_random_in_training():
+    text = "transformers:wav2vec2?layerdrop=0.5,num_hidden_layers=1"
+    training, inference = open_source(text, True), open_source(text, False)
+    note = "layerdrop is set to 0: every layer is read as running"
+    assert (note in training.notes, note in inference.notes) == (True, False)
+    with torch.device("meta"):
+        assert training.build().config.layerdrop == 0
+        assert inference.build().config.layerdrop == 0.5
+
+
 def test_tied_weights_stay_tied_and_each_build_is_fresh():
     source = open_source("transformers:gpt2")
     with torch.device("meta"):

@@ -39,7 +39,8 @@ def test_it_turns_when_work_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("patience")
 def test_it_is_silent_when_work_is_short_or_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(Terminal(), monkeypatch, 0.0) == ""
-    assert shown(io.StringIO(), monkeypatch, 0.3) == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert shown(io.StringIO(), monkeypatch, 1.0) == ""
 
 
 @pytest.mark.usefixtures("patience")
@@ -47,6 +48,12 @@ def test_it_stops_when_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     with pytest.raises(ValueError, match="oh"):
         failing()
+
+
+def test_it_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 60.0)
+    assert shown(Terminal(), monkeypatch, 0.0) == ""
+    time.sleep(0.2)  # a cancelled timer takes a moment to end
     assert not any(isinstance(thread, threading.Timer) for thread in threading.enumerate())
 
 

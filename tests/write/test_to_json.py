@@ -101,7 +101,7 @@ SPOILT = [
     (("sections", 0), 1, "sections[0] holds a number"),
     (("sections", 0, "parts", 0, "part"), "song", "has a part 'song', none of figures, table"),
     (("sections", 0, "parts", 0, "titles"), [], "'titles' of the figures of a section is a list"),
-    (("sections", 0, "parts", 0, "whys"), {"parameters": 1}, "the whys of figure 'parameters'"),
+    (("sections", 1, "parts", 0, "whys"), {"parameters": 1}, "the whys of figure 'parameters'"),
     (("sections", 2, "parts", 1, "rows", 0), [1], "a row of table 'By module' has not one cell"),
     (("sections", 2, "parts", 1, "rows", 0, 2), "x", "a cell under 'multiplications forward'"),
     (("notes",), [1], "'notes' of the file holds more than texts"),

@@ -1,0 +1,135 @@
+"""Recurrent layers on meta tensors as the CPU runs them.
+
+An LSTM goes through oneDNN's fused kernel; GRU and plain RNN step through time, with the products of
+all inputs taken at once before the loop (``aten/src/ATen/native/RNN.cpp``, PyTorch 2.13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+aten = torch.ops.aten
+LSTM = 2  # the kernel's number for the long short-term memory cell
+KERNEL_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+Cell = Callable[[Any, Any, Any, Any], Any]
+
+
+def lstm(
+    input: Any,  # noqa: A002 - the schema's own name
+    hx: Any,
+    params: Any,
+    has_biases: bool,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Any:
+    """``lstm`` layer by layer through oneDNN's kernel, as ``mkldnn_rnn`` runs it on a CPU."""
+    directions = 2 if bidirectional else 1
+    each = 4 if has_biases else 2
+    projected = len(params) != num_layers * directions * each
+    if projected or input.dtype not in KERNEL_TYPES:
+        step_by_step = torch._C.DispatchKey.CompositeImplicitAutograd
+        rest = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
+        return aten.lstm.input._op_dk(step_by_step, input, hx, params, *rest)
+    whole = (input.transpose(0, 1) if batch_first else input).contiguous()
+    x = whole  # the kernel's caller holds the first input until the last layer is done
+    hidden, cells = [], []
+    settings = (LSTM, hx[0].shape[2], num_layers, has_biases, bidirectional, batch_first, train)
+    for layer in range(num_layers):
+        outputs = []
+        for direction in range(directions):
+            place = layer * directions + direction
+            weights = list(params[place * each : (place + 1) * each])
+            if not has_biases:
+                weights += [torch.zeros_like(weights[0][:, 0])] * 2
+            y, h, c, _ = aten.mkldnn_rnn_layer(
+                x, *weights, hx[0][place], hx[1][place], direction == 1, [], *settings
+            )
+            outputs.append(y)
+            hidden.append(h)
+            cells.append(c)
+        x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+        if dropout and train and layer < num_layers - 1:
+            x = torch.dropout(x, dropout, True)
+    return (x.transpose(0, 1) if batch_first else x), torch.stack(hidden), torch.stack(cells)
+
+
+def gru_cell(gates: Any, hidden: Any, weight: Any, bias: Any) -> Any:
+    """One step of a GRU; ``gates`` are the input's products with the bias already in."""
+    inputs = gates.unsafe_chunk(3, 1)
+    own = torch.nn.functional.linear(hidden, weight, bias).unsafe_chunk(3, 1)
+    reset = own[0].add_(inputs[0]).sigmoid_()
+    update = own[1].add_(inputs[1]).sigmoid_()
+    new = inputs[2].add(own[2].mul_(reset)).tanh_()
+    return (hidden - new).mul_(update).add_(new)
+
+
+def plain_cell(nonlinearity: Callable[[Any], Any]) -> Cell:
+    """One step of a plain RNN."""
+
+    def step(gates: Any, hidden: Any, weight: Any, bias: Any) -> Any:
+        return nonlinearity(torch.nn.functional.linear(hidden, weight, bias).add_(gates))
+
+    return step
+
+
+def stepped(cell: Cell) -> Callable[..., Any]:
+    """The kernel of a layer stack that steps ``cell`` through time."""
+
+    def layers(
+        input: Any,  # noqa: A002 - the schema's own name
+        hx: Any,
+        params: Any,
+        has_biases: bool,
+        num_layers: int,
+        dropout: float,
+        train: bool,
+        bidirectional: bool,
+        batch_first: bool,
+    ) -> Any:
+        directions = 2 if bidirectional else 1
+        each = 4 if has_biases else 2
+        starts = hx.unbind(0)
+        x = input.transpose(0, 1) if batch_first else input
+        last = []
+        for layer in range(num_layers):
+            outputs = []
+            for direction in range(directions):
+                place = layer * directions + direction
+                weights = list(params[place * each : (place + 1) * each])
+                made, state = through_time(cell, x, starts[place], weights, direction == 1)
+                outputs.append(made)
+                last.append(state)
+            x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+            if dropout and train and layer < num_layers - 1:
+                x = torch.dropout(x, dropout, True)
+        return (x.transpose(0, 1) if batch_first else x), torch.stack(last)
+
+    return layers
+
+
+def through_time(
+    cell: Cell, x: Any, hidden: Any, weights: Sequence[Any], backwards: bool
+) -> tuple[Any, Any]:
+    """All outputs of one direction of one layer, and its last state."""
+    inputs, own, *biases = weights
+    bias, own_bias = biases if biases else (None, None)
+    gates = torch.nn.functional.linear(x, inputs, bias).unbind(0)
+    outputs = []
+    for step in reversed(gates) if backwards else gates:
+        hidden = cell(step, hidden, own, own_bias)
+        outputs.append(hidden)
+    return torch.stack(outputs[::-1] if backwards else outputs), hidden
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "lstm.input": lstm,
+    "gru.input": stepped(gru_cell),
+    "rnn_tanh.input": stepped(plain_cell(torch.tanh)),
+    "rnn_relu.input": stepped(plain_cell(torch.relu)),
+}
