@@ -31,7 +31,7 @@ class UnknownName(BotecError):
 
 
 class BadInput(BotecError):
-    """An argument that has no meaning: a negative batch, a shape that does not fit, a broken file."""
+    """An argument without a meaning: a negative batch, a shape that does not fit, a broken file."""
 
 
 class ModelFailed(BotecError):

@@ -28,11 +28,12 @@ def report(program: Program) -> Report:
     from botec import __version__
 
     answers = Answers(program)
+    found = figures(answers)
     return Report(
         model={"name": program.name, "inputs": list(program.setting.inputs)},
         setting={**described(program), "dimensions": dict(program.asked)},
-        figures=figures(answers),
-        sections=sections(answers),
+        figures=found,
+        sections=sections(answers, found),
         notes=notes(program),
         version=__version__,
     )

@@ -28,11 +28,13 @@ class Floor:
     divisor: int
 
     def at(self, values: Mapping[str, Any]) -> Any:
+        """Its value where every dimension has one."""
         base = values[self.base] if isinstance(self.base, str) else self.base.at(**values)
         return (base + self.shift) // self.divisor
 
     @property
     def names(self) -> frozenset[str]:
+        """The dimensions it depends on."""
         return frozenset((self.base,)) if isinstance(self.base, str) else self.base.names
 
     def __str__(self) -> str:
@@ -48,10 +50,12 @@ class Log2:
     of: Poly
 
     def at(self, values: Mapping[str, Any]) -> Any:
+        """Its value where every dimension has one."""
         return log2(self.of.at(**values))
 
     @property
     def names(self) -> frozenset[str]:
+        """The dimensions it depends on."""
         return self.of.names
 
     def __str__(self) -> str:
@@ -117,7 +121,7 @@ class Poly:
         return Poly(terms)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, (int, float)):
+        if isinstance(other, int):
             other = as_poly(other)
         return isinstance(other, Poly) and self.terms == other.terms
 

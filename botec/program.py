@@ -37,7 +37,7 @@ class Setting:
 class Parameter:
     """A weight (or buffer) of the model; ``names`` has more than one entry where it is tied.
 
-    ``active`` is the share of it one example uses, as ``(used, of)``: experts chosen, experts there.
+    ``active`` is the share of it one example uses, as ``(used, of)``: experts chosen, all.
     """
 
     names: tuple[str, ...]
@@ -90,7 +90,7 @@ class Regime:
         return ", ".join(parts) or "always"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """What a step does, in order, as three parallel rows of whole numbers.
 
@@ -123,7 +123,7 @@ class Stream:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """A network as botec keeps it.
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

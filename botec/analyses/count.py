@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from botec.analyses.evaluate import at_points
 from botec.calls import Call
 from botec.ops import facts
 from botec.poly import as_poly, at, plain
@@ -68,6 +69,26 @@ class Counts:
         """``multiplications``, ``flops`` or ``bytes`` of some phases (by default of the step)."""
         wanted = set(phases)
         return add((line for line in self.lines if line.phase in wanted), measure)
+
+    def multiplications(self, *phases: str, **values: Any) -> Any:
+        """Multiplications of the named phases (by default of the step), at numbers or arrays."""
+        return self.anywhere("multiplications", phases, values)
+
+    def flops(self, *phases: str, **values: Any) -> Any:
+        """Floating-point operations of the named phases, at numbers or arrays."""
+        return self.anywhere("flops", phases, values)
+
+    def bytes(self, *phases: str, **values: Any) -> Any:
+        """Bytes moved in the named phases, at numbers or arrays."""
+        return self.anywhere("bytes", phases, values)
+
+    def anywhere(self, measure: str, phases: tuple[str, ...], values: dict[str, Any]) -> Any:
+        """A sum where each point lies, stream by stream."""
+
+        def formulas(stream: Stream) -> tuple[Any, ...]:
+            return (Counts(self.program, stream).total(measure, phases or PHASES).value,)
+
+        return at_points(self.program, formulas, values)
 
     def by_kind(self, measure: str, phases: Iterable[str] = PHASES) -> dict[str, Total]:
         """The same sum, parted by the ops' families."""
@@ -133,9 +154,9 @@ def add(lines: Iterable[Line], measure: str) -> Total:
 
 def parameter_count(parameters: Iterable[Parameter]) -> int:
     """How many numbers the weights hold, tied ones once."""
-    return sum(parameter.tensor.elements for parameter in parameters)
+    return sum(at(parameter.tensor.elements, {}) for parameter in parameters)
 
 
 def active_count(parameters: Iterable[Parameter]) -> int:
     """How many of them one example uses: of stacked experts the chosen share."""
-    return sum(p.tensor.elements * p.active[0] // p.active[1] for p in parameters)
+    return sum(at(p.tensor.elements, {}) * p.active[0] // p.active[1] for p in parameters)

@@ -8,6 +8,7 @@ shifting the dimensions to start at zero), or a convex combination of others is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import comb
 from typing import Any
 
@@ -17,7 +18,7 @@ MARGIN = 1e-9  # relative; what is closer than this to the envelope is kept
 
 
 def upper_envelope(polys: Sequence[Poly], least: Mapping[str, int]) -> tuple[Poly, ...]:
-    """The polynomials of ``polys`` whose maximum is the maximum of all for dimensions ≥ ``least``."""
+    """Those of ``polys`` whose maximum is the maximum of all, for dimensions ≥ ``least``."""
     if len(polys) <= 1:
         return tuple(polys)
     shifted = [shift(poly, least) for poly in polys]
@@ -52,10 +53,8 @@ def undominated(rows: Sequence[Sequence[int]]) -> list[int]:
     import numpy as np
 
     table = np.array(rows, dtype=object)
-    try:
+    with suppress(OverflowError):
         table = table.astype(np.int64)
-    except OverflowError:
-        pass
     order = sorted(range(len(rows)), key=lambda place: (-sum(rows[place]), place))
     kept: list[int] = []
     best = np.empty((0, table.shape[1]), dtype=table.dtype)

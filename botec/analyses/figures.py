@@ -27,24 +27,28 @@ TWO_AVERAGES = ("adam", "adamw", "nadam", "radam", "adamax")
 
 @dataclass(frozen=True)
 class Answers:
-    """A program at its asked point, counted in the stream that holds there and in the widest one."""
+    """A program at its asked point: in the stream that holds there, and in the widest one."""
 
     program: Program
 
     @cached_property
     def stream(self) -> Stream:
+        """The stream that holds at the asked point."""
         return self.program.stream()
 
     @cached_property
     def here(self) -> Counts:
+        """Counts at the asked point."""
         return Counts(self.program, self.stream)
 
     @cached_property
     def widest(self) -> Counts:
+        """Counts in the stream with the most free dimensions."""
         return Counts(self.program, self.program.streams[0])
 
     @cached_property
     def memory(self) -> Memory:
+        """The timeline at the asked point."""
         return memory(self.program)
 
     @property
@@ -81,6 +85,7 @@ class Answers:
 
     @property
     def proved(self) -> bool:
+        """Whether the asked point's stream was held against a trace the fit had not seen."""
         return bool(self.stream.regime.proved or not self.program.asked)
 
 
@@ -109,7 +114,7 @@ def work_figures(answers: Answers) -> list[Figure]:
     """Multiplications, operations and bytes by phase and of the whole step."""
     found = []
     for measure in UNITS:
-        spans = {phase: (phase,) for phase in answers.phases}
+        spans: dict[str, tuple[str, ...]] = {phase: (phase,) for phase in answers.phases}
         if measure == "multiplications":
             spans.pop("optimizer", None)
         if answers.program.setting.train:
@@ -189,7 +194,7 @@ def product_of(parts: list[str], point: Mapping[str, int]) -> int:
 
 def memory_figures(answers: Answers) -> list[Figure]:
     """The peak, what stands at it by role, what the backward pass waits for, and the weights."""
-    peak = answers.memory.peak.bytes
+    peak = answers.memory.fullest.bytes
     formula, why = peak_formula(answers)
     status = "exact" if answers.proved else "complete"
     counted = Counted(peak, formula, status, {}, why)
@@ -220,7 +225,7 @@ def role_figure(answers: Answers, role: str, value: int, status: str) -> Figure:
 
 def peak_formula(answers: Answers) -> tuple[str | None, str | None]:
     """The peak as a formula that gives the asked number, and what to know about it."""
-    peak = answers.memory.peak.bytes
+    peak = answers.memory.fullest.bytes
     polys = answers.memory.formula()
     asked = answers.program.asked
     if not asked or any(isinstance(poly, Poly) for poly in polys):

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from botec.analyses.envelope import upper_envelope
+from botec.analyses.evaluate import at_points
 from botec.poly import Poly, as_poly, at, plain
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Program, Storage, Stream
 
@@ -42,8 +43,15 @@ class Memory:
         """Bytes of every storage at the point."""
         return tuple(at(storage.bytes, self.point) for storage in self.stream.storages)
 
+    def peak(self, **values: Any) -> Any:
+        """Bytes at the peak, at other values of the dimensions too: numbers or numpy arrays.
+
+        Raises :class:`botec.errors.OutsideRegime` for a point that lies in no regime.
+        """
+        return at_points(self.program, peak_envelope, values)
+
     @cached_property
-    def peak(self) -> Peak:
+    def fullest(self) -> Peak:
         """The first moment at which most bytes are alive."""
         live = most = 0
         best = 0
@@ -76,14 +84,14 @@ class Memory:
     def by_role(self) -> dict[str, int]:
         """The bytes at the peak by role; they add up to it."""
         found = dict.fromkeys(ROLES, 0)
-        for number in self.peak.alive:
+        for number in self.fullest.alive:
             found[self.stream.storages[number].role] += self.sizes[number]
         return {role: size for role, size in found.items() if size}
 
     def by_scope(self) -> dict[int, int]:
         """The bytes at the peak by the module that made (or owns) them."""
         found: dict[int, int] = {}
-        for number in self.peak.alive:
+        for number in self.fullest.alive:
             owner = owner_of(self.program, self.stream.storages[number])
             found[owner] = found.get(owner, 0) + self.sizes[number]
         return found
@@ -92,16 +100,13 @@ class Memory:
         """The peak as polynomials whose maximum it is (of one role: what stands at the peak)."""
         if role is None:
             return peak_envelope(self.stream)
-        alive = (self.stream.storages[number] for number in self.peak.alive)
+        alive = (self.stream.storages[number] for number in self.fullest.alive)
         return (plain(sum((as_poly(s.bytes) for s in alive if s.role == role), as_poly(0))),)
 
     def saved(self) -> Any:
         """Bytes kept from the forward pass for the backward pass, as a formula."""
-        total = as_poly(0)
-        for storage in self.stream.storages:
-            if storage.role == "activation":
-                total = total + storage.bytes
-        return plain(total)
+        kept = (as_poly(s.bytes) for s in self.stream.storages if s.role == "activation")
+        return plain(sum(kept, as_poly(0)))
 
 
 def memory(program: Program, **point: int) -> Memory:
@@ -114,7 +119,7 @@ def memory(program: Program, **point: int) -> Memory:
 
 
 def owner_of(program: Program, storage: Storage) -> int:
-    """Weights and their states belong to the module they carry in their name, the rest to its maker."""
+    """Weights and their states belong to the module in their name, the rest to its maker."""
     if "." not in storage.name:
         return storage.scope
     path = storage.name.rsplit(".", 1)[0]
@@ -123,13 +128,15 @@ def owner_of(program: Program, storage: Storage) -> int:
 
 def weight_bytes(program: Program) -> int:
     """Bytes of parameters and buffers as they are stored."""
-    return sum(held.tensor.bytes for held in (*program.parameters, *program.buffers))
+    held = (*program.parameters, *program.buffers)
+    return sum(at(one.tensor.bytes, {}) for one in held)
 
 
+@cache
 def peak_envelope(stream: Stream) -> tuple[Any, ...]:
     """The few polynomials whose maximum is the peak wherever the stream holds."""
-    least = {name: low for name, low in stream.regime.least.items()}
-    return tuple(plain(poly) for poly in upper_envelope(local_peaks(stream), least))
+    polys = upper_envelope(local_peaks(stream), stream.regime.least)
+    return tuple(plain(poly) for poly in polys)
 
 
 def local_peaks(stream: Stream) -> list[Poly]:

@@ -16,18 +16,26 @@ from botec.report import Column, Figures, Section, Table, Text
 
 MOST_MODULES = 40
 CONVENTION = (
-    "Multiplications are scalar multiply-adds of matrix products, convolutions and what reduces to "
-    "them (attention, recurrent cells, einsum). Operations (flops) count 2 for each multiply-add and "
-    "1 for each elementwise arithmetic result; comparisons, copies, casts, look-ups and random draws "
-    "are none. Attention is counted as its kernel computes it, masked half included. Bytes moved "
-    "are every op's inputs read and outputs written; views move nothing. A peak is the largest sum "
-    "of the tensors alive, without what a kernel takes and returns inside one op."
+    "Multiplications are scalar multiply-adds of matrix products, convolutions and what reduces "
+    "to them (attention, recurrent cells, einsum). Operations (flops) count 2 for each "
+    "multiply-add and 1 for each elementwise arithmetic result; comparisons, copies, casts, "
+    "look-ups and random draws are none. Attention is counted as its kernel computes it, masked "
+    "half included. Bytes moved are every op's inputs read and outputs written; views move "
+    "nothing. A peak is the largest sum of the tensors alive, without what a kernel takes and "
+    "returns inside one op."
 )
 
 
-def sections(answers: Answers) -> tuple[Section, ...]:
-    """The page after its figures, in reading order."""
-    found = [work_section(answers), module_section(answers), memory_section(answers)]
+def sections(answers: Answers, keys: Iterable[str]) -> tuple[Section, ...]:
+    """The page in reading order; ``keys`` are those of its figures."""
+    keys = tuple(keys)
+    found = [
+        figure_section("Weights", keys, "parameters", "buffers"),
+        figure_section("Work", keys, "multiplications", "flops", "bytes"),
+        figure_section("Memory", keys, "memory"),
+        memory_section(answers),
+        Section("Work by kind and by module", (kind_table(answers), module_table(answers))),
+    ]
     missing = missing_table(answers)
     if missing:
         found.append(Section("Not counted", (missing,)))
@@ -35,10 +43,9 @@ def sections(answers: Answers) -> tuple[Section, ...]:
     return tuple(found)
 
 
-def work_section(answers: Answers) -> Section:
-    keys = [f"{m}.{p}" for m in ("multiplications", "flops", "bytes") for p in answers.phases]
-    keys.remove("multiplications.optimizer") if "multiplications.optimizer" in keys else None
-    return Section("Work by kind of op", (Figures(tuple(keys)), kind_table(answers)))
+def figure_section(title: str, keys: Iterable[str], *starts: str) -> Section:
+    """All figures whose keys start so, in their own order."""
+    return Section(title, (Figures(tuple(key for key in keys if key.startswith(starts))),))
 
 
 def kind_table(answers: Answers) -> Table:
@@ -55,22 +62,20 @@ def kind_table(answers: Answers) -> Table:
     return Table("By kind of op", (Column("kind"), *heads), tuple(rows), ("all", *totals))
 
 
-def module_section(answers: Answers) -> Section:
-    return Section("Work by module", (module_table(answers),))
-
-
 def module_table(answers: Answers) -> Table:
     """Parameters, work and saved bytes of the modules, at the depth that fills a screen."""
     program = answers.program
     group = grouping(program.scopes)
     phases = answers.phases
-    columns = [("multiplications", (phase,)) for phase in phases if phase != "optimizer"]
+    columns: list[tuple[str, tuple[str, ...]]] = [
+        ("multiplications", (phase,)) for phase in phases if phase != "optimizer"
+    ]
     columns += [("flops", phases), ("bytes", phases)]
     sums = [grouped(answers, measure, spans, group) for measure, spans in columns]
     weights: dict[str, int] = {}
     for parameter in program.parameters:
         owner = group(parameter.names[0].rpartition(".")[0])
-        weights[owner] = weights.get(owner, 0) + parameter.tensor.elements
+        weights[owner] = weights.get(owner, 0) + at(parameter.tensor.elements, {})
     names = ordered(program.scopes, group, [*sums, weights])
     types = dict(zip(program.scopes, program.scope_types, strict=True))
     rows = tuple(
@@ -125,7 +130,7 @@ def ordered(
 
 def memory_section(answers: Answers) -> Section:
     """The peak: when it is, and who stands on it."""
-    peak = answers.memory.peak
+    peak = answers.memory.fullest
     where = answers.program.scopes[peak.scope] or "the model itself"
     moment = f"The peak is in the {peak.phase} phase, at {peak.op or 'the start'} of {where}."
     if peak.phase == "optimizer":
@@ -146,18 +151,19 @@ def peak_table(answers: Answers) -> Table:
     group = grouping(program.scopes)
     kinds = ("parameter", "optimizer", "gradient", "activation", "temporary")
     sums: dict[str, dict[str, int]] = {}
-    for number in memory.peak.alive:
+    for number in memory.fullest.alive:
         storage = memory.stream.storages[number]
         name = group(program.scopes[owner_of(program, storage)])
         role = storage.role if storage.role in kinds else "temporary"
         row = sums.setdefault(name, dict.fromkeys(kinds, 0))
         row[role] += memory.sizes[number]
+    order = sorted(sums, key=lambda name: -sum(sums[name].values()))
     rows = [
-        (name or "(the model itself)", *row.values(), sum(row.values()))
-        for name, row in sums.items()
+        (name or "(the model itself)", *sums[name].values(), sum(sums[name].values()))
+        for name in order
     ]
-    rows.sort(key=lambda row: -row[-1])
-    totals = [sum(row[place] for row in rows) for place in range(1, len(kinds) + 2)]
+    totals = [sum(sums[name][kind] for name in order) for kind in kinds]
+    totals.append(sum(totals))
     heads = (*(Column(kind, "B") for kind in kinds), Column("all", "B"))
     return Table("By module", (Column("module"), *heads), tuple(rows), ("all", *totals))
 

@@ -206,6 +206,7 @@ def merged_tensor(layouts: Sequence[Any], fit: Fit) -> Tensor:
 
 
 def dtype_name(dtype: Any) -> str:
+    """``"float32"`` of ``torch.float32``."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -221,7 +222,7 @@ def as_text(value: Any) -> Any:
 def aligned_storages(
     traces: Sequence[Any], calls: Sequence[Call], place: dict[Vector, int], fit: Fit
 ) -> list[Storage]:
-    """Bytes of every storage: the bytes of the output that made it, or fitted where it is larger."""
+    """Bytes of every storage: those of the output that made it, or fitted where it is larger."""
     roles = roles_of(traces[0])
     memory: dict[Any, Any] = {}
     storages = []

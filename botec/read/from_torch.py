@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
 from botec.calls import Tensor
 from botec.errors import BadInput, BotecError, nearest
 from botec.poly import Floor, Poly, symbol

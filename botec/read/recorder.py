@@ -19,7 +19,7 @@ import torch
 from torch._prims_common import is_non_overlapping_and_dense_or_false as is_dense
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from botec.errors import BotecError, DataDependent
+from botec.errors import DataDependent
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
 from botec.read.shadow import Shadow, UnknownValueError
 from botec.read.shapes import layouts_of
@@ -46,7 +46,7 @@ class Life:
 
 
 class Recorder(TorchDispatchMode):
-    """Three rows of events (as :class:`botec.program.Stream`), the signatures, and storage sizes."""
+    """Rows of events (as in :class:`botec.program.Stream`), the signatures, the storage sizes."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -289,7 +289,7 @@ class Recorder(TorchDispatchMode):
             signature.way = OTHER  # it gave back an input's memory, or one piece twice
         elif many:
             signature.outputs = list(signature.results)
-            signature.many = list if isinstance(out, list) else tuple
+            signature.many = type(out)
         else:
             signature.outputs = signature.results[0]
 

@@ -1,7 +1,7 @@
 """Recurrent layers on meta tensors as the CPU runs them.
 
-An LSTM goes through oneDNN's fused kernel; GRU and plain RNN step through time, with the products of
-all inputs taken at once before the loop (``aten/src/ATen/native/RNN.cpp``, PyTorch 2.13).
+An LSTM goes through oneDNN's fused kernel; GRU and plain RNN step through time, with the products
+of all inputs taken at once before the loop (``aten/src/ATen/native/RNN.cpp``, PyTorch 2.13).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Cell = Callable[[Any, Any, Any, Any], Any]
 
 
 def lstm(
-    input: Any,  # noqa: A002 - the schema's own name
+    input: Any,
     hx: Any,
     params: Any,
     has_biases: bool,
@@ -82,7 +82,7 @@ def stepped(cell: Cell) -> Callable[..., Any]:
     """The kernel of a layer stack that steps ``cell`` through time."""
 
     def layers(
-        input: Any,  # noqa: A002 - the schema's own name
+        input: Any,
         hx: Any,
         params: Any,
         has_biases: bool,

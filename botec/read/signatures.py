@@ -20,7 +20,7 @@ class Signature:
         self.info, self.way, self.key = info, way, key
         self.outputs: Any = None
         self.results: tuple[Any, ...] = ()
-        self.many = tuple
+        self.many: Any = tuple
         self.shadowed = False
 
 

@@ -84,6 +84,7 @@ class Subject:
                     recorder.adopt(value, "optimizer", f"{names.get(id(parameter), '')}:{kept}")
 
     def train(self, recorder: Recorder, positional: list[Any], named_inputs: Any) -> None:
+        """The step itself, phase by phase."""
         recorder.phase("forward")
         if not self.setting.train:
             with torch.no_grad():
@@ -228,11 +229,11 @@ def scoped(scopes: Mapping[int, int], recorder: Recorder, again: frozenset[int])
         finally:
             recorder.leave()
 
-    nn.Module.__call__ = heard  # type: ignore[method-assign]
+    nn.Module.__call__ = heard
     try:
         yield
     finally:
-        nn.Module.__call__ = call  # type: ignore[method-assign]
+        nn.Module.__call__ = call
 
 
 def explained(error: BaseException, name: str, point: Mapping[str, int]) -> BotecError:

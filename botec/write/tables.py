@@ -133,7 +133,14 @@ def rest_row(left: Sequence[Row], table: Table, look: Look) -> list[Any]:
 
 
 def chunks(strips: list[Strip], width: int, rest: int) -> list[list[Strip]]:
-    """The columns in blocks that fit, each beginning with the first column."""
+    """The columns in as few blocks as fit, of about the same width."""
+    fewest = len(blocks_within(strips, width, rest))
+    tried = (blocks_within(strips, narrower, rest) for narrower in range(1, width + 1))
+    return next(found for found in tried if len(found) == fewest)
+
+
+def blocks_within(strips: list[Strip], width: int, rest: int) -> list[list[Strip]]:
+    """The columns in blocks ``width`` wide, each beginning with the first column."""
     first, others = strips[0], strips[1:]
     found, now = [], [first]
     for each in others:

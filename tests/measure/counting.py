@@ -110,7 +110,7 @@ def backward(loss: Number) -> None:
         if node.gradient is None:
             continue
         for parent, derivative in node.parents:
-            if True:
+            if parent.needs:
                 loss.tape.backward += node.products
                 parent.gradient = (parent.gradient or 0.0) + derivative * node.gradient
 

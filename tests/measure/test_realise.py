@@ -52,6 +52,14 @@ def test_a_step_trains_the_model():
     assert torch.allclose(step.model[0].weight, before - 1e-3 * gradient, atol=1e-7)
 
 
+def test_gradients_are_dropped_not_zeroed():
+    step = realise(MLP, {})
+    step.run()
+    assert step.model[0].weight.grad is not None
+    step.zero()
+    assert step.model[0].weight.grad is None
+
+
 def test_inference_keeps_no_gradient_and_its_output():
     step = realise(MLP, {"B": 2}, train=False)
     step.run()

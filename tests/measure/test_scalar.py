@@ -28,6 +28,14 @@ def test_hand_counts():
     assert multiplications_of("mlp in inference")[1] == 0
 
 
+def test_padding_is_multiplied_both_ways():
+    """2→6 channels 3×3 on 6×6, depthwise 3×3 with padding, 6→2 channels 1×1."""
+    first, depthwise, last = 6 * 16 * 2 * 9, 6 * 16 * 9, 2 * 16 * 6
+    forward, backward = multiplications_of("conv2d depthwise")
+    assert forward == first + depthwise + last
+    assert backward == first + 2 * depthwise + 2 * last
+
+
 def test_a_transform_of_n_is_two_n_log2_n_products_and_three_additions():
     """5 n log2 n operations in all."""
     forward, backward = multiplications_of("fft")

@@ -15,7 +15,8 @@ NUMBERS = {"dim": 1, "reduction": 1, "mode": 2, "interpolation_mode": 0, "C": 4,
            "group": 2, "groups": 1, "num_heads": 2, "num_head": 2, "sampling_ratio": 2,
            "custom_mask_type": 1, "last_dim_size": 6, "axis": 0, "p": 2, "ord": 2}  # fmt: skip
 LISTS = {"dim": (1,), "kernel_size": (2, 2), "normalized_shape": (6,), "output_size": (3, 3),
-         "expand1": (), "expand2": (), "expand3": (), "sumdim": (1,), "size": (2, 2, 3, 3)}  # fmt: skip
+         "expand1": (), "expand2": (), "expand3": (), "sumdim": (1,),
+         "size": (2, 2, 3, 3)}  # fmt: skip
 NOT_GIVEN = {"cum_seq_q", "cum_seq_k", "cu_seqlens_q", "cu_seqlens_k"}
 
 

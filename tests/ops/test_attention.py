@@ -253,7 +253,7 @@ def test_whole_encoder_layer():
 
 def test_whole_attention_layer():
     token = tensor(2, 5, 8)
-    asked = call("aten._native_multi_head_attention", (2, 5, 8), query=token, key=token, value=token,
-                 num_head=2, embed_dim=8, mask=None)  # fmt: skip
+    asked = call("aten._native_multi_head_attention", (2, 5, 8), query=token, key=token,
+                 value=token, num_head=2, embed_dim=8, mask=None)  # fmt: skip
     projections, scores = 4 * 2 * 5 * 8 * 8, 2 * 2 * 5 * 5 * 4 * 2
     assert multiplications(asked) == projections + scores

@@ -1,4 +1,4 @@
-"""Over the whole book: every op answers, in numbers and in letters alike, under names that exist."""
+"""Over the whole book: every op answers, in numbers as in letters, under names that exist."""
 
 from pathlib import Path
 

@@ -42,8 +42,10 @@ def operands(shape, transposed):
 
 def real(shape, x, weight, transposed):
     padding = (0,) * len(shape["kernel"]) if transposed else shape["padding"]
-    return torch.ops.aten.convolution(x, weight, None, shape["stride"], padding, shape["dilation"],
-                                      transposed, (0,) * len(shape["kernel"]), shape["groups"])  # fmt: skip
+    stride, dilation, none = shape["stride"], shape["dilation"], (0,) * len(shape["kernel"])
+    return torch.ops.aten.convolution(
+        x, weight, None, stride, padding, dilation, transposed, none, shape["groups"]
+    )
 
 
 def taps(shape):
@@ -75,8 +77,8 @@ def transposed_loops(shape, x, weight, size):
     inside, outside = (shape[name] // shape["groups"] for name in ("channels", "made"))
     for n, c, *place in x.places():
         for o, tap in itertools.product(range(outside), taps(shape)):
-            at = [p * s + t * d for p, s, t, d in zip(place, shape["stride"], tap, shape["dilation"],
-                                                      strict=True)]  # fmt: skip
+            steps = zip(place, shape["stride"], tap, shape["dilation"], strict=True)
+            at = [p * s + t * d for p, s, t, d in steps]
             target = (n, c // inside * outside + o, *at)
             source = x[(n, c, *place)]
             result[target] = multiply_add(result[target], source, weight[(c, o, *tap)])

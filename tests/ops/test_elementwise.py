@@ -130,8 +130,7 @@ def test_layer_norm(rows, n, weighted):
     done, found = tally(forward)
     assert values(found) == pytest.approx(y.flatten().tolist())
     named = {"input": like(x), "normalized_shape": (n,)}
-    given_weights = {"weight": weight and tensor(n), "bias": bias and tensor(n)} if not weighted else {
-        "weight": tensor(n), "bias": tensor(n)}  # fmt: skip
+    given_weights = {name: tensor(n) if weighted else None for name in ("weight", "bias")}
     plainly(done, call("aten.native_layer_norm", (rows, n), **named, **given_weights, eps=1e-5))
     grad = random(rows, n)
     kept = [statistics(numbers(row)) for row in x.tolist()]
@@ -366,8 +365,8 @@ def test_losses():
             for a, b in zip(x, t, strict=True)
         ]) / 3  # fmt: skip
 
-    for name, work, real in (("mse_loss", squares, F.mse_loss),
-                             ("binary_cross_entropy", entropy, F.binary_cross_entropy)):  # fmt: skip
+    for name, work in (("mse_loss", squares), ("binary_cross_entropy", entropy)):
+        real = getattr(F, name)
         done, found = tally(work)
         expected = real(torch.tensor(values(x)), torch.tensor(values(t)))
         assert found.value == pytest.approx(expected.item(), rel=1e-6)

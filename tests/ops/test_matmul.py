@@ -130,7 +130,8 @@ def test_trilinear_is_the_bilinear_layer():
     real = torch.nn.functional.bilinear(x.double(), z.double(), weight.double())
     assert result.values() == pytest.approx(real.flatten().tolist())
     asked = call("aten._trilinear", (b, o), i1=tensor(b, i), i2=tensor(o, i, j), i3=tensor(b, j),
-                 expand1=(1, 3), expand2=(0,), expand3=(1, 2), sumdim=(2, 3), unroll_dim=1)  # fmt: skip
+                 expand1=(1, 3), expand2=(0,), expand3=(1, 2), sumdim=(2, 3),
+                 unroll_dim=1)  # fmt: skip
     assert multiplications(asked) == done["products"]
 
 

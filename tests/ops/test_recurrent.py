@@ -63,10 +63,8 @@ def layer_loops(kind, x, weights):
         for time in range(x.shape[0]):
             left = in_parts(matrix_vector(w_ih, x.row(time, example), b_ih), gates)
             right = in_parts(matrix_vector(w_hh, hidden, b_hh), gates)
-            pairs = [
-                UNITS[kind]([part[u] for part in left], [part[u] for part in right], hidden[u], cell[u])
-                for u in range(units)
-            ]  # fmt: skip
+            parts = zip(zip(*left, strict=True), zip(*right, strict=True), strict=True)
+            pairs = [UNITS[kind](a, b, hidden[u], cell[u]) for u, (a, b) in enumerate(parts)]
             hidden, cell = map(list, zip(*pairs, strict=True))
             outputs[(time, example)] = hidden
     return outputs

@@ -34,8 +34,12 @@ class Asking(TorchDispatchMode):
         arguments = {**defaults, **dict(zip(names, args, strict=False)), **(kwargs or {})}
         outputs = plain(result if isinstance(result, (list, tuple)) else (result,))
         arguments = {name: plain(value) for name, value in arguments.items()}
-        asked = Call(schema.name.replace("::", "."), schema.overload_name, arguments,
-                     tuple(each if hasattr(each, "shape") else None for each in outputs))  # fmt: skip
+        asked = Call(
+            schema.name.replace("::", "."),
+            schema.overload_name,
+            arguments,
+            tuple(each if hasattr(each, "shape") else None for each in outputs),
+        )
         found = multiplications(asked)
         if found is None or flops(asked) is None:
             self.unknown.add(schema.name)

@@ -39,8 +39,8 @@ def test_a_deformable_convolution_multiplies_as_a_convolution():
     assert multiplications(bent) == multiplications(plain)
     taps = 2 * 49 * 4 * 9
     assert flops(bent) == 2 * multiplications(bent) + 7 * taps + 2 * 6 * 49
-    back = call("torchvision._deform_conv2d_backward", [image, weight], grad=tensor(*out), input=image,
-                weight=weight, groups=2, use_mask=True)  # fmt: skip
+    back = call("torchvision._deform_conv2d_backward", [image, weight], grad=tensor(*out),
+                input=image, weight=weight, groups=2, use_mask=True)  # fmt: skip
     assert multiplications(back) == 2 * multiplications(plain)
 
 

@@ -1,0 +1,76 @@
+"""Formulas at points: one number, or a whole sweep at once, each point in the regime it lies in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botec.errors import OutsideRegime
+from botec.poly import at
+from botec.program import Program, Regime, Stream
+
+LARGEST = 2**62
+
+
+def at_points(
+    program: Program, formulas: Callable[[Stream], tuple[Any, ...]], values: dict[str, Any]
+) -> Any:
+    """The largest of the ``formulas`` of the stream that holds at each point.
+
+    ``values`` are numbers or numpy arrays that broadcast; a whole number gives a whole number.
+    Results beyond 2**62 are floats in arrays. Raises :class:`OutsideRegime` where a point lies in
+    no regime, :class:`BadInput` for a dimension the program does not have.
+    """
+    point = program.point(values)
+    if all(isinstance(value, int) for value in point.values()):
+        return max(at(formula, point) for formula in formulas(program.stream(point)))
+    import numpy as np
+
+    arrays = dict(zip(point, np.broadcast_arrays(*point.values()), strict=True))
+    left = np.ones(next(iter(arrays.values())).shape, dtype=bool)
+    parts = []
+    for stream in program.streams:
+        chosen = left & inside(stream.regime, arrays)
+        if chosen.any():
+            inner = {name: array[chosen] for name, array in arrays.items()}
+            parts.append((chosen, largest(formulas(stream), inner)))
+            left &= ~chosen
+    if left.any():
+        first = ", ".join(f"{name}={array[left][0]}" for name, array in arrays.items())
+        known = " or ".join(f"({stream.regime})" for stream in program.streams)
+        raise OutsideRegime(
+            f"formulas are known for {known}", "leave the other points out", f"at {first}"
+        )
+    result = np.zeros(left.shape, dtype=np.result_type(*(part for _, part in parts)))
+    for chosen, part in parts:
+        result[chosen] = part
+    return result
+
+
+def inside(regime: Regime, arrays: dict[str, Any]) -> Any:
+    """Where a regime holds, for whole arrays of points."""
+    import numpy as np
+
+    held = np.ones(next(iter(arrays.values())).shape, dtype=bool)
+    for name, size in regime.fixed.items():
+        held &= arrays[name] == size
+    for name, size in regime.least.items():
+        held &= arrays[name] >= size
+    for name, size in regime.most.items():
+        held &= arrays[name] <= size
+    for name, step in regime.step.items():
+        held &= arrays[name] % step == 0
+    return held
+
+
+def largest(formulas: tuple[Any, ...], arrays: dict[str, Any]) -> Any:
+    """The maximum over formulas, in whole numbers where they fit into 63 bits, else in floats."""
+    import numpy as np
+
+    top = {name: int(array.max()) for name, array in arrays.items()}
+    safe = max(at(formula, top) for formula in formulas) < LARGEST
+    kind = np.int64 if safe else np.float64
+    arrays = {name: array.astype(kind) for name, array in arrays.items()}
+    shape = next(iter(arrays.values())).shape
+    parts = [np.broadcast_to(at(formula, arrays), shape) for formula in formulas]
+    return np.maximum.reduce([part.astype(kind) for part in parts])
