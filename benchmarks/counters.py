@@ -398,7 +398,8 @@ def page() -> str:
         "Multiplications each counter reports, divided by the true number (1 = exact; an error's "
         "name = it raised; – = it has no backward). The truth is the formula on the right, with "
         f"B = {B}, S = {S}, E = {E}, T = {T}, I = 64, H = {HIDDEN}. Inference in eval mode; the "
-        "two backwards are of the mean of the output.",
+        "two backwards are of the mean of the output. Where a counter gives multiply-adds they are "
+        "taken (thop, ptflops, fvcore, torchinfo, calflops); FlopCounterMode's flops are halved.",
         "",
         f"Measured {datetime.date.today().isoformat()} with {versions}, "
         f"Python {platform.python_version()}; made by `python benchmarks/counters.py`.",

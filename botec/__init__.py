@@ -8,22 +8,59 @@ Before a network is run, botec says whether it will fit, how much work it is and
     report.figures["memory.peak"].counted.value
 
     program = botec.read("transformers:gpt2", B=8, S=1024)
-    botec.memory(program, B=16).peak.bytes
+    botec.memory(program).peak(B=16)
 """
 
 from __future__ import annotations
 
-# Everything here is plain Python: torch and numpy are imported by what needs them, when it runs.
-from botec.analyses.count import count
-from botec.analyses.memory import memory
-from botec.errors import BotecError
-from botec.inputs import Input
-from botec.program import Program
-from botec.report import Report
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from botec.estimate import estimate
-from botec.read import read
+if TYPE_CHECKING:
+    from botec.analyses.count import count
+    from botec.analyses.memory import memory
+    from botec.errors import BotecError
+    from botec.estimate import estimate
+    from botec.inputs import Input
+    from botec.program import Program
+    from botec.read import read
+    from botec.report import Report
 
+# name -> the module it is fetched from when first asked for: importing botec costs nothing.
+PLACES = {
+    "BotecError": "botec.errors",
+    "Input": "botec.inputs",
+    "Program": "botec.program",
+    "Report": "botec.report",
+    "count": "botec.analyses.count",
+    "estimate": "botec.estimate",
+    "memory": "botec.analyses.memory",
+    "read": "botec.read",
+}
 __all__ = ["BotecError", "Input", "Program", "Report", "count", "estimate", "memory", "read"]
+
+
+class Package(ModuleType):
+    """This package: ``botec.read`` is the function, also once the room of that name is loaded."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in PLACES:
+        raise AttributeError(f"module 'botec' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(PLACES[name]), name)
+    return found
+
+
+sys.modules[__name__].__class__ = Package

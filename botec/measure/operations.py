@@ -43,6 +43,7 @@ SCORES = (
     "attention's backward is counted as 2 products per forward one; a fused kernel takes 5 for 2"
 )
 STATES = "an LSTM's fused kernel also makes the gradients of its input and first states"
+ATTENTION = "aten._safe_softmax"  # what the fused function comes apart into, and nothing else
 GROUPS_ARGUMENT = 9  # of aten.convolution_backward(grad, input, weight, …, groups, output_mask)
 
 
@@ -158,9 +159,8 @@ def counted(run: Callable[[], None], faults: dict[str, int]) -> int:
 
 
 def watches(faults: dict[str, int]) -> tuple[Any, Any]:
-    """Two modes that note what the counter is wrong on: ops below autograd, and attention above."""
+    """Two modes that note what the counter is wrong on: ops below autograd, functions above."""
     import torch
-    from torch.nn.functional import scaled_dot_product_attention as attention
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -177,7 +177,6 @@ def watches(faults: dict[str, int]) -> tuple[Any, Any]:
         def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
             result = func(*args, **(kwargs or {}))
             if torch.is_grad_enabled():
-                note(SCORES if func is attention else None)
                 note(STATES if getattr(func, "__name__", "") == "lstm" else None)
             return result
 
@@ -186,6 +185,10 @@ def watches(faults: dict[str, int]) -> tuple[Any, Any]:
 
 def fault_of(name: str, arguments: tuple[Any, ...]) -> str | None:
     """Why the counter is wrong on this op, ``None`` where it is not known to be."""
+    import torch
+
+    if name == ATTENTION and torch.is_grad_enabled():
+        return SCORES
     if name == "aten.convolution_backward":
         return GROUPED if arguments[GROUPS_ARGUMENT] > 1 else None
     return BLIND.get(name)

@@ -122,9 +122,10 @@ def measurements(
 def scratch(report: Report, peak: RealPeak) -> str | None:
     """Why the real peak is not the counted one, where kernels' own scratch is the reason."""
     counted = value_of(report.figures.get("memory.peak"))
-    if counted is None or counted == peak.peak:
+    allowed = TOLERANCES["memory.peak"]
+    if counted is None or abs(counted - peak.peak) <= allowed * peak.peak:
         return None
-    if abs(counted - peak.peak_at_boundaries) > TOLERANCES["memory.peak"] * peak.peak_at_boundaries:
+    if abs(counted - peak.peak_at_boundaries) > allowed * peak.peak_at_boundaries:
         return None
     op, _ = peak.largest_scratch
     return (

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from botec.calls import Call, Tensor
-from botec.ops.facts import Op, op
+from botec.ops.facts import Op, nothing, op
 from botec.ops.softmax import softmax_of
 from botec.ops.terms import fraction, given
 from botec.poly import product
@@ -232,10 +232,5 @@ def _(qkv: Tensor):
     return qkv.elements + tokens * fraction(qkv.shape[-1], 3)
 
 
-choice = op("choice of an attention kernel", "aten._fused_sdp_choice")
-choice.because = "it looks at shapes and answers with a number"
-
-
-@choice.flops
-def _():
-    return 0
+choice = nothing("a kernel is chosen by shapes", "aten._fused_sdp_choice", kind="attention")
+choice.bytes(lambda: 0)

@@ -6,8 +6,8 @@ Forward, N numbers in r rows that share a mean: mean N (N - r additions, r divis
 
 Backward, d the numbers of a weight: normalised again 2 N where needed; the input's gradient:
 product with the weight N, sum of it N - r, sum of its products with the normalised 2 N - r,
-both divided 2 r, (dy - c1 - x c2) / deviation 4 N: 7 N (+ N with a weight). The weight's gradient 2 N - d, the
-bias's N - d.
+both divided 2 r, (dy - c1 - x c2) / deviation 4 N: 7 N (+ N with a weight). The weight's
+gradient 2 N - d, the bias's N - d.
 """
 
 from __future__ import annotations

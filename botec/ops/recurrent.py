@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from botec.calls import Call, Tensor, tensors_in
-from botec.ops.facts import op
+from botec.calls import Tensor, tensors_in
+from botec.ops.facts import nothing, op
 from botec.ops.terms import given, lines
 from botec.poly import product
 
@@ -34,7 +34,9 @@ onednn_backward = op("recurrent layer backward, oneDNN", "aten.mkldnn_rnn_layer_
 cudnn = op("recurrent layers, cuDNN", "aten._cudnn_rnn", "aten.miopen_rnn")
 cudnn_backward = op("recurrent layers backward, cuDNN", "aten._cudnn_rnn_backward",
                     "aten.miopen_rnn_backward")  # fmt: skip
-flatten = op("weights of recurrent layers in one piece", "aten._cudnn_rnn_flatten_weight")
+flatten = nothing(
+    "weights are copied into one piece", "aten._cudnn_rnn_flatten_weight", kind="recurrent"
+)
 whole = {
     LSTM: op("LSTM", "aten.lstm"),
     GRU: op("GRU", "aten.gru"),
@@ -102,33 +104,29 @@ def backward_flops(input, found, mode: int, passes: int, sums: int) -> Any:
     return rows(input) * (2 * passes * weights(found) + elementwise)
 
 
-def onednn_matrices(call: Call) -> tuple[Tensor, ...]:
-    return matrices(call.inputs[1:5])
-
-
 @onednn.multiplications
-def _(input: Tensor, call: Call):
+def _(input: Tensor, weight0: Tensor, weight1: Tensor):
     """One layer, one direction: every row meets the input's matrix and the recurrent one."""
-    return rows(input) * weights(onednn_matrices(call))
+    return rows(input) * weights((weight0, weight1))
 
 
 @onednn.flops
-def _(input: Tensor, mode, call: Call):
+def _(input: Tensor, weight0: Tensor, weight1: Tensor, mode):
     """Two per multiply-add, and the gates."""
-    return forward_flops(input, onednn_matrices(call), mode)
+    return forward_flops(input, (weight0, weight1), mode)
 
 
 @onednn_backward.multiplications
-def _(input: Tensor, call: Call):
+def _(input: Tensor, weight1: Tensor, weight2: Tensor):
     """Gradients of what each matrix read and of the matrix: two passes, always both."""
-    return 2 * rows(input) * weights(onednn_matrices(call))
+    return 2 * rows(input) * weights((weight1, weight2))
 
 
 @onednn_backward.flops
-def _(input: Tensor, mode, has_biases, call: Call):
+def _(input: Tensor, weight1: Tensor, weight2: Tensor, mode, has_biases):
     """Two per multiply-add, and the gates."""
     sums = bias_sums(has_biases, mode)
-    return backward_flops(input, onednn_matrices(call), mode, 2, sums)
+    return backward_flops(input, (weight1, weight2), mode, 2, sums)
 
 
 @cudnn.multiplications
@@ -155,12 +153,6 @@ def _(input: Tensor, weight, mode, output_mask):
     found = matrices(weight)
     sums = bias_sums(len(found) < len(weight), mode) * output_mask[3]
     return backward_flops(input, found, mode, 1 + output_mask[3], sums)
-
-
-@flatten.flops
-def _():
-    """A copy."""
-    return 0
 
 
 def tell_whole(mode: int) -> None:

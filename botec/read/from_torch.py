@@ -125,7 +125,9 @@ class Search:
             found.append(self.stream(tuple(n for n in names if n not in ones), ones))
         kept = [stream for stream in found if stream is not None]
         if not any(stream.regime.holds(self.asked) for stream in kept):
-            kept.append(self.alone(self.asked))
+            held = {name: self.asked[name] for name in names[1:]}
+            own = self.stream(names[:1], held) if self.asked[names[0]] > 1 and held else None
+            kept.append(own or self.alone(self.asked))
         return tuple(kept)
 
     def alone(self, fixed: Point) -> Stream:
@@ -200,6 +202,11 @@ class Search:
         regime = Regime(fixed=held, least=least, most=bound)
         wide = [self.sample(names, proof, pick) for pick in (self.low, self.high)]
         yield 1, wide, proof, regime
+        edge = {n: self.most[n] - 1 for n in names if proof[n] == self.most.get(n)}
+        if edge:
+            # all positions the model has may be a case of its own: prove just below
+            within = [{**point, **edge_of(point, edge)} for point in wide]
+            yield 1, within, {**proof, **edge}, replace(regime, most={**bound, **edge})
         if len(names) > 1 or names[0] != next(iter(self.asked)):
             late = [n for n in names if n != next(iter(self.asked))]
             below = [self.sample(names, proof, pick) for pick in (self.low, self.middle)]
@@ -218,25 +225,29 @@ class Search:
                     yield step, near, proof, limits
 
     def sample(self, names: tuple[str, ...], proof: Point, pick: Any) -> Point:
-        return {**proof, **{name: pick(name, proof) for name in names}}
+        """A point with every free dimension elsewhere, each by its own distance."""
+        return {**proof, **{name: pick(name, proof, place) for place, name in enumerate(names)}}
 
     def is_batch(self, name: str) -> bool:
         return name == next(iter(self.asked))
 
-    def low(self, name: str, proof: Point) -> int:
-        return different(3 if self.is_batch(name) else 6, proof[name])
+    def low(self, name: str, proof: Point, place: int) -> int:
+        """A small size, another for every dimension."""
+        return different(3 if self.is_batch(name) else 5 + place, proof[name])
 
-    def high(self, name: str, proof: Point) -> int:
+    def high(self, name: str, proof: Point, place: int) -> int:
+        """A size far beyond the asked one, or the largest the model has."""
         if self.is_batch(name):
             return different(5, proof[name])
         limit = self.most.get(name)
-        far = FAR if proof[name] < FAR else 2 * proof[name] + 1
-        return different(min(far, limit) if limit else far, proof[name], limit)
+        far = (FAR if proof[name] < FAR else 2 * proof[name] + 1) + 2 * place
+        return different(min(far, limit - place) if limit else far, proof[name], limit)
 
-    def middle(self, name: str, proof: Point) -> int:
+    def middle(self, name: str, proof: Point, place: int) -> int:
+        """A size somewhat below the asked one."""
         if self.is_batch(name):
             return different(5, proof[name])
-        return max(3, proof[name] * 3 // 4)
+        return max(3, proof[name] * 3 // 4 - place)
 
     def near(
         self, names: tuple[str, ...], proof: Point, late: list[str], step: int, times: int
@@ -264,6 +275,11 @@ def next_point(proof: Point, points: Sequence[Point], names: Sequence[str], step
         if tuple(point.values()) not in used:
             return point
     raise PartedError("no further point to prove the formula on")
+
+
+def edge_of(point: Point, edge: Point) -> Point:
+    """Sizes that lie at or beyond an edge, well inside of it."""
+    return {name: size * 2 // 3 for name, size in edge.items() if point[name] >= size}
 
 
 def lattice_symbol(name: str, step: int) -> Poly:

@@ -51,6 +51,14 @@ TASKS = (
     "PRETRAINING",
 )
 
+# Fields of a configuration that make a training step's shape a matter of chance, and their "off".
+DICE = {
+    "layerdrop": 0.0,
+    "encoder_layerdrop": 0.0,
+    "decoder_layerdrop": 0.0,
+    "apply_spec_augment": False,
+}
+
 
 def claims(text: str) -> bool:
     """Whether ``text`` is ``transformers:…``."""
@@ -68,7 +76,7 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
         with hushed():
             config = configuration(text.removeprefix(SCHEME))
             name, task = class_of(config, transformers)
-            said = (*start_decoder(config), *(keep_layers(config) if train else ()))
+            said = (*start_decoder(config), *(without_dice(config) if train else ()))
             kind = getattr(transformers, name)
             call = called(kind, config, task, train, inputs)
     except BotecError as error:
@@ -115,13 +123,15 @@ def start_decoder(config: Any) -> tuple[str, ...]:
     return tuple(f"{name} is not in the configuration; {padding} taken" for name in absent)
 
 
-def keep_layers(config: Any) -> tuple[str, ...]:
-    """Every layer runs: whether LayerDrop skips one is a throw of dice in each step."""
-    names = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
-    dropping = [name for name in names if getattr(config, name, None)]
-    for name in dropping:
-        setattr(config, name, 0.0)
-    return tuple(f"{name} is set to 0: every layer is read as running" for name in dropping)
+def without_dice(config: Any) -> tuple[str, ...]:
+    """Switches off what throws dice about the shape of a training step, and says so.
+
+    LayerDrop skips a layer, SpecAugment masks stretches of sound: how many differs in each step.
+    """
+    thrown = [name for name in DICE if getattr(config, name, None)]
+    for name in thrown:
+        setattr(config, name, DICE[name])
+    return tuple(f"{name} is set to {DICE[name]}: it is drawn at random" for name in thrown)
 
 
 def builder(kind: Any, config: Any, text: str) -> Callable[[], Any]:

@@ -58,7 +58,8 @@ class Subject:
     def record(self, recorder: Recorder, point: Mapping[str, int]) -> Recorder:
         self.module.train(self.setting.train)
         positional, named_inputs = inputs_at(self.source, self.setting, point)
-        self.adopt(recorder, [*positional, *named_inputs.values()])
+        given = [*positional, *named_inputs.values()]
+        self.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
         try:
             with listening(recorder), scoped(self.scopes, recorder, self.checkpointed()):
                 self.train(recorder, positional, named_inputs)

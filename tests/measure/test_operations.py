@@ -90,6 +90,13 @@ def test_attentions_backward_is_named_in_training_only():
     assert judge(Attending, Input("B", "S", 4), train=False, B=2, S=3).faults == {}
 
 
+def test_attention_inside_the_frameworks_own_layers_is_named():
+    def layer():
+        return nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+
+    assert judge(layer, Input("B", "S", 16), B=2, S=7).faults == {SCORES: 1}
+
+
 class Reading(nn.Module):
     """Looks at its data, so it cannot run without."""
 

@@ -236,14 +236,17 @@ def test_changes_reach_the_network_and_what_is_derived_from_them():
     assert len(module.transformer.h) == 2
 
 
-def test_layers_are_not_dropped_at_random_in_training():
+def test_a_training_step_is_not_a_matter_of_chance():
     text = "transformers:wav2vec2?layerdrop=0.5,num_hidden_layers=1"
     training, inference = open_source(text, True), open_source(text, False)
-    note = "layerdrop is set to 0: every layer is read as running"
-    assert (note in training.notes, note in inference.notes) == (True, False)
+    assert training.notes[1:3] == (
+        "layerdrop is set to 0.0: it is drawn at random",
+        "apply_spec_augment is set to False: it is drawn at random",
+    )
     with torch.device("meta"):
-        assert training.build().config.layerdrop == 0
-        assert inference.build().config.layerdrop == 0.5
+        ours, theirs = training.build().config, inference.build().config
+    assert (ours.layerdrop, ours.apply_spec_augment) == (0.0, False)
+    assert (theirs.layerdrop, theirs.apply_spec_augment) == (0.5, True)
 
 
 def test_tied_weights_stay_tied_and_each_build_is_fresh():
