@@ -194,6 +194,21 @@ def fault_of(name: str, arguments: tuple[Any, ...]) -> str | None:
     return BLIND.get(name)
 
 
-def explained(faults: Mapping[str, int]) -> str | None:
-    """The faults met in one phrase, ``None`` where none was."""
-    return "; ".join(f"{cause} ({times}×)" for cause, times in faults.items()) or None
+def explained(
+    faults: Mapping[str, int], phase: str, counted: float | None, judge: float
+) -> str | None:
+    """The faults that can be why ``counted`` is not what the judge says, in one phrase.
+
+    ``None`` where both agree or no fault can be the reason: the judge's count of a grouped weight
+    gradient is too high, all its other faults make it too low, and only what it is blind to
+    touches the forward.
+    """
+    if counted is None or counted == judge:
+        return None
+    found = [
+        f"{cause} ({times}×)"
+        for cause, times in faults.items()
+        if (cause == GROUPED) == (judge > counted)
+        and (cause in BLIND.values() or phase != "forward")
+    ]
+    return "; ".join(found) or None

@@ -111,11 +111,12 @@ def measurements(
         "parameters": Measured(size, "entries of the real model's parameters, tied ones once"),
         "memory.peak": Measured(peak.peak, MEMORY_HOW, scratch(report, peak)),
     }
-    why = explained(operations.faults)
     for name in ("forward", "backward", "step"):
-        value = getattr(operations, name)
+        key, value = f"multiplications.{name}", getattr(operations, name)
         if value is not None:
-            found[f"multiplications.{name}"] = Measured(value, operations.how, why)
+            counted = value_of(report.figures.get(key))
+            why = explained(operations.faults, name, counted, value)
+            found[key] = Measured(value, operations.how, why)
     return found
 
 

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from botec.calls import Tensor
-from botec.errors import BadInput, BotecError, nearest
+from botec.errors import BadInput, BotecError, ModelFailed, nearest
 from botec.poly import Floor, Poly, symbol
 from botec.program import Parameter, Program, Regime, Setting, Stream, verify
 from botec.read.align import PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
+from botec.read.given import hushed
 from botec.read.source import Source
 from botec.read.step import Subject, blocks, named
 
@@ -33,14 +34,14 @@ def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> P
     """
     asked = asked_point(source, setting, given)
     module = build(source)
-    with on_meta(module, setting.precision):
+    with hushed(), on_meta(module, setting.precision):
         subject = Subject(module, source, setting)
         if setting.checkpoint and next(blocks(module), None) is None:
             raise BadInput(
                 "the model has no repeated blocks", "leave --checkpoint out", source.name
             )
-        search = Search(subject, asked, source.most)
-        streams = search.streams()
+        search = begun(subject, asked, given, source.most)
+        asked, streams = search.asked, search.streams()
         return verify(
             Program(
                 name=source.name,
@@ -56,6 +57,22 @@ def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> P
                 notes=source.notes,
             )
         )
+
+
+def begun(
+    subject: Subject, asked: Point, given: Mapping[str, int], most: Mapping[str, int]
+) -> Search:
+    """The search from the asked point; from a batch of two where nobody asked for the one that
+    fails (a norm over one value, say)."""
+    first = next(iter(asked), "")
+    try:
+        return Search(subject, asked, most)
+    except ModelFailed as error:
+        if first in given or asked.get(first) != 1:
+            raise
+        search = Search(subject, {**asked, first: 2}, most)
+        search.reasons.append(f"{first}=2 was taken: {first}=1 is not to be had: {error.seen}")
+        return search
 
 
 def texts(source: Source, setting: Setting) -> tuple[str, ...]:
@@ -119,7 +136,7 @@ class Search:
         found = [self.stream(names, {})] if names else []
         if names:
             one = {names[0]: 1}
-            found.append(self.stream(names[1:], one) or self.alone(one))
+            found.append(self.stream(names[1:], one) or self.single(one))
         ones = {name: 1 for name in names if self.asked[name] == 1}
         if ones and set(ones) != {names[0]}:
             found.append(self.stream(tuple(n for n in names if n not in ones), ones))
@@ -136,6 +153,17 @@ class Search:
         stream = align([self.trace(point)], (), (point,))
         return replace(stream, regime=Regime(fixed=point, fitted=(point,)))
 
+    def single(self, one: Point) -> Stream | None:
+        """A batch of one as numbers; ``None`` where the model itself refuses it and nobody asked."""
+        if self.asked == {**self.asked, **one}:
+            return self.alone(one)
+        try:
+            return self.alone(one)
+        except BotecError as error:
+            name, size = next(iter(one.items()))
+            self.reasons.append(f"{name}={size} is not to be had: {error.seen}")
+            return None
+
     def stream(self, free: tuple[str, ...], fixed: Point) -> Stream | None:
         """A proved stream with as many of ``free`` as will go; ``None`` where not even one does."""
         for names in dict.fromkeys((free, free[:1])):
@@ -149,16 +177,18 @@ class Search:
 
     def attempt(self, names: tuple[str, ...], held: Point) -> Stream | None:
         """The first way of sampling that gives a stream that holds up."""
-        reason = ""
+        parted, refused = "", ""
         for step, points, proof, regime in self.plans(names, held):
             try:
                 return self.fitted(step, names, points, proof, regime)
             except PartedError as error:
-                reason = reason or str(error)
+                parted = parted or str(error)
             except BotecError as error:
-                reason = reason or error.seen
+                refused = refused or error.seen
         others = [name for name in names if name != next(iter(self.asked))] or names
-        self.reasons.append(f"no formula in {', '.join(others)}: {reason}")
+        reason = f"no formula in {', '.join(others)}: {parted or refused}"
+        if reason.split(",")[0] not in {known.split(",")[0] for known in self.reasons}:
+            self.reasons.append(reason)
         return None
 
     def fitted(

@@ -28,6 +28,8 @@ from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
 META = torch.device("meta")
 WHOLE = (torch.int64, torch.int32, torch.bool, torch.int16, torch.uint8, torch.int8)
 SIMPLE = {int, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, str}
+MASKS = (torch.bool, torch.uint8)
+BY_MASK = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
 UNSET = {"aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty"}
 empty_strided = torch.empty_strided
 current_node = torch._C._current_autograd_node
@@ -313,11 +315,22 @@ class Recorder(TorchDispatchMode):
         if info.name in ("aten.equal", "aten.is_nonzero"):
             values = [self.known_value(tensor, info) for tensor in args]
             return (bool(func(*values)),)
-        if info.name in ("aten.nonzero", "aten.masked_select", "aten._unique2"):
-            values = [self.known_value(tensor, info) for tensor in tensors(args, None)]
-            rest = args[len(values) :]
-            return (self.from_values(func(*values, *rest)),)
+        if info.name in ("aten.nonzero", "aten._unique2"):
+            return (self.from_values(func(self.known_value(args[0], info), *args[1:])),)
+        if info.name in BY_MASK and any(mask.dtype in MASKS for mask in tensors(args[1:2], None)):
+            return (func(args[0], self.as_places(args[1], info), *args[2:]),)
         return None
+
+    def as_places(self, masks: Any, info: OpInfo) -> list[Any]:
+        """Masks in an index as the places they choose, which must be known from shapes."""
+        places: list[Any] = []
+        for mask in masks if isinstance(masks, (list, tuple)) else [masks]:
+            if mask is not None and mask.dtype in MASKS:
+                chosen = self.known_value(mask, info).nonzero(as_tuple=True)
+                places += [self.from_values(one) for one in chosen]
+            else:
+                places.append(mask)
+        return places
 
     def known_value(self, tensor: Any, info: OpInfo) -> Any:
         try:
@@ -373,8 +386,13 @@ class Recorder(TorchDispatchMode):
 
     def note_first_value(self, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
         """Whether results of this call can have values known from shapes."""
-        drawn = torch.Tag.nondeterministic_seeded in signature.info.func.tags
-        if not isinstance(out, torch.Tensor) or drawn or signature.info.name in UNSET:
+        if not isinstance(out, torch.Tensor) or signature.info.name in UNSET:
+            return
+        if torch.Tag.nondeterministic_seeded in signature.info.func.tags:
+            if signature.info.name == "aten.rand" and out.numel() == 1:
+                self.answers.append("a random number between 0 and 1 was taken as 0.5")
+                self.shadow.constant(self.place(out), out, torch.full(out.shape, 0.5))
+                signature.way = OTHER
             return
         self.note_value(signature.info.func, args, kwargs, out)
         signature.shadowed = (

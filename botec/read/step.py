@@ -53,7 +53,11 @@ class Subject:
         self.optimizer = optimizer_named(self.setting.optimizer or "", self.trained)
         recorder = Recorder(self.cache)
         recorder.recording = False
-        self.record(recorder, point)
+        try:
+            self.record(recorder, point)
+        except BotecError:
+            self.optimizer = None
+            raise
 
     def record(self, recorder: Recorder, point: Mapping[str, int]) -> Recorder:
         self.module.train(self.setting.train)
@@ -202,13 +206,35 @@ def listening(recorder: Recorder) -> Iterator[None]:
     gc.freeze()
     gc.disable()
     try:
-        with warnings.catch_warnings(), cpu_decisions(), recorder:
+        with warnings.catch_warnings(), cpu_decisions(), constants(recorder), recorder:
             warnings.simplefilter("ignore")
             yield
     finally:
         gc.unfreeze()
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def constants(recorder: Recorder) -> Iterator[None]:
+    """Tensors made from Python values keep them: on the meta device they would be lost."""
+    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor")}
+
+    def known(name: str) -> Any:
+        def make(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
+            if isinstance(data, torch.Tensor) or torch.device(device or "cpu").type == "cpu":
+                return kept[name](data, *args, device=device, **kwargs)
+            return recorder.from_values(kept[name](data, *args, **kwargs))
+
+        return make
+
+    try:
+        for name in kept:
+            setattr(torch, name, known(name))
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(torch, name, function)
 
 
 @contextmanager

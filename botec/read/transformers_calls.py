@@ -19,7 +19,7 @@ from typing import Any
 from botec.errors import BadInput
 from botec.inputs import Input
 
-TOKENS = 512
+TOKENS = 128
 LONGEST = 2048
 TRANSCRIPT = 16
 SAMPLES = 16_000

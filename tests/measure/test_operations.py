@@ -54,7 +54,8 @@ def test_grouped_convolutions_backward_is_named():
 
     found = judge(net(8), Input("B", 8, 9, 9), B=1)
     assert found.faults == {GROUPED: 1}
-    assert explained(found.faults) == f"{GROUPED} (1×)"
+    counted = found.backward - 1
+    assert explained(found.faults, "backward", counted, found.backward) == f"{GROUPED} (1×)"
     right = 7 * 7 * 8 * 8 * 9 + 2 * (5 * 5 * 8 * 9)
     assert found.backward == right + 5 * 5 * 8 * 9 * (8 - 1)
     assert judge(net(1), Input("B", 8, 9, 9), B=1).faults == {}
@@ -125,6 +126,23 @@ def test_a_model_that_reads_values_is_judged_on_real_data():
     seen = judged(source, point, real=realise(source, point))
     assert seen.forward == 3 * 2 * 4 * 4 * (4 + 4)
     assert "on real data" in seen.how
+
+
+@pytest.mark.parametrize(
+    ("fault", "phase", "counted", "judge", "can"),
+    [
+        (GROUPED, "backward", 10, 20, True),
+        (GROUPED, "backward", 20, 10, False),  # it counts too much, never too little
+        (GROUPED, "forward", 10, 20, False),
+        (SCORES, "step", 20, 10, True),
+        (SCORES, "step", 10, 20, False),
+        (STATES, "forward", 20, 10, False),
+        (BLIND["aten.mv"], "forward", 20, 10, True),
+        (BLIND["aten.mv"], "backward", 10, 10, False),
+    ],
+)
+def test_a_fault_explains_only_what_it_can(fault, phase, counted, judge, can):
+    assert bool(explained({fault: 1}, phase, counted, judge)) == can
 
 
 def test_kernels_are_given_back():

@@ -158,11 +158,12 @@ def test_layers_and_directions_add_up(kind, options):
 
 
 def test_projected_lstm_meets_its_projection():
-    module = module_of("LSTM", 3, 5, proj_size=2)
-    asked = call("aten._cudnn_rnn", (4, 1, 2), input=tensor(4, 1, 3), weight=weight_tensors(module),
+    module = module_of("LSTM", 3, 7, proj_size=6, num_layers=2)
+    asked = call("aten._cudnn_rnn", (4, 1, 6), input=tensor(4, 1, 3), weight=weight_tensors(module),
                  mode=2)  # fmt: skip
-    assert multiplications(asked) == 4 * (20 * 3 + 20 * 2 + 2 * 5)
-    assert flops(asked) == 2 * multiplications(asked) + 4 * 5 * 13
+    first, second = 28 * 3 + 28 * 6 + 6 * 7, 28 * 6 + 28 * 6 + 6 * 7
+    assert multiplications(asked) == 4 * (first + second)
+    assert flops(asked) == 2 * multiplications(asked) + 4 * 2 * 7 * 13
 
 
 def lstm_backward_unit(gates, cell_before, cell, dh, dc):
