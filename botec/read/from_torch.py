@@ -154,7 +154,7 @@ class Search:
         return replace(stream, regime=Regime(fixed=point, fitted=(point,)))
 
     def single(self, one: Point) -> Stream | None:
-        """A batch of one as numbers; ``None`` where the model itself refuses it and nobody asked."""
+        """A batch of one as numbers; ``None`` where the model refuses it and nobody asked."""
         if self.asked == {**self.asked, **one}:
             return self.alone(one)
         try:

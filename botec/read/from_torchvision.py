@@ -53,11 +53,19 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
 
 
 def build(models: Any, name: str) -> Any:
-    """A fresh model; neither its weights nor those of its backbone are fetched."""
-    wanted = inspect.signature(models.get_model_builder(name)).parameters
-    none = {key: None for key in ("weights", "weights_backbone") if key in wanted}
+    """A fresh model; neither its weights nor those of its backbone are fetched.
+
+    A model made for one size of picture is built for the documented one, as its weights would.
+    """
+    builder = models.get_model_builder(name)
+    wanted = inspect.signature(builder).parameters
+    fetched = ("weights", "weights_backbone")
+    settings: dict[str, Any] = {key: None for key in fetched if key in wanted}
+    made = class_of(builder)
+    if made is not None and "image_size" in inspect.signature(made).parameters:
+        settings["image_size"] = picture(models, name)[0]
     with hushed():
-        return models.get_model(name, **none)
+        return models.get_model(name, **settings)
 
 
 def own_inputs(models: Any, name: str, text: str) -> tuple[tuple[Input, ...], tuple[str, ...]]:
@@ -81,11 +89,14 @@ def argument_names(builder: Any) -> tuple[str, ...]:
 
     ``("x",)`` where the builder does not say.
     """
-    kind = inspect.signature(builder).return_annotation
-    if isinstance(kind, str):
-        kind = inspect.unwrap(builder).__globals__.get(kind)
-    forward = getattr(kind, "forward", None)
+    forward = getattr(class_of(builder), "forward", None)
     return tuple(list(inspect.signature(forward).parameters)[1:]) if forward else ("x",)
+
+
+def class_of(builder: Any) -> Any | None:
+    """The class a ``builder`` says it returns, ``None`` where it does not say."""
+    kind = inspect.signature(builder).return_annotation
+    return inspect.unwrap(builder).__globals__.get(kind) if isinstance(kind, str) else kind
 
 
 def picture(models: Any, name: str) -> tuple[int, int]:

@@ -149,3 +149,9 @@ def test_kernels_are_given_back():
     judge(lambda: nn.Linear(2, 2), Input("B", 2), B=1)
     assert torch.backends.mha.get_fastpath_enabled()
     assert torch._C._get_mkldnn_enabled()
+
+
+def test_the_users_own_module_keeps_its_numbers():
+    mine = nn.Linear(2, 2)
+    judged(Source("mine", lambda: mine, (Input("B", 2),)), {"B": 1})
+    assert not mine.weight.is_meta

@@ -101,6 +101,15 @@ def test_unknown_is_not_zero():
     assert bytes_moved(asked) == 4 * (16 + 4)
 
 
+def test_an_op_that_tells_nothing_is_unknown(monkeypatch):
+    monkeypatch.setattr(facts, "OPS", dict(BOOK))
+    facts.op("declared only", "some.op", kind="move")
+    asked = call("some.op", (4,), self=tensor(4))
+    assert multiplications(asked) is None
+    assert flops(asked) is None
+    op_of.cache_clear()
+
+
 def test_a_fact_told_twice_is_an_error():
     known = BOOK["aten.mm"]
     with pytest.raises(BotecError, match="the multiplications of product are told twice; keep one"):

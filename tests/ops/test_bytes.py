@@ -23,6 +23,8 @@ def test_an_expanded_operand_is_read_once():
 def test_a_view_moves_nothing():
     asked = Call("aten.view", "default", {"self": tensor(4, 4)}, (tensor(16),), view=True)
     assert bytes_moved(asked) == flops(asked) == multiplications(asked) == 0
+    foreign = Call("some.view", "default", {"self": tensor(4, 4)}, (tensor(16),), view=True)
+    assert bytes_moved(foreign) == 0
     assert bytes_moved(call("aten._unsafe_view", (16,), self=tensor(4, 4))) == 0
 
 
