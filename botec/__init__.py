@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from botec.analyses.count import count
     from botec.analyses.memory import memory
+    from botec.archive import load, save
     from botec.errors import BotecError
     from botec.estimate import estimate
     from botec.inputs import Input
@@ -38,9 +39,22 @@ PLACES = {
     "count": "botec.analyses.count",
     "estimate": "botec.estimate",
     "memory": "botec.analyses.memory",
+    "load": "botec.archive",
     "read": "botec.read",
+    "save": "botec.archive",
 }
-__all__ = ["BotecError", "Input", "Program", "Report", "count", "estimate", "memory", "read"]
+__all__ = [
+    "BotecError",
+    "Input",
+    "Program",
+    "Report",
+    "count",
+    "estimate",
+    "load",
+    "memory",
+    "read",
+    "save",
+]
 
 
 class Package(ModuleType):

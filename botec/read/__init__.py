@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from botec.archive import SUFFIX, load
 from botec.errors import BadInput, MissingPackage, nearest
 from botec.inputs import Input
 from botec.program import Program, Setting
@@ -32,6 +34,8 @@ def read(
     for name, size in dimensions.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise BadInput(f"{name} is {size!r}", "give a whole number from 1", f"{name}={size}")
+    if isinstance(model, str) and model.endswith(SUFFIX):
+        return again(model, setting, dimensions)
     need_torch()
     from botec.read.doors import open_source
     from botec.read.from_file import source_of_module
@@ -42,6 +46,23 @@ def read(
     else:
         source = source_of_module(model, inputs)
     return read_source(source, setting, dimensions)
+
+
+def again(path: str, setting: Setting, dimensions: dict[str, int]) -> Program:
+    """A saved program at the asked dimensions.
+
+    Raises :class:`BadInput` where it was read in another setting.
+    """
+    program = load(path)
+    for name in ("train", "optimizer", "precision", "device", "checkpoint"):
+        saved, asked = getattr(program.setting, name), getattr(setting, name)
+        if saved != asked:
+            raise BadInput(
+                f"it was read with {name}={saved}",
+                f"ask it so, or read it with {name}={asked}",
+                path,
+            )
+    return replace(program, asked=program.point(dimensions))
 
 
 def settle(

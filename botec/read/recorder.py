@@ -8,8 +8,6 @@ the moment the last tensor, saved tensors of autograd included, lets go.
 
 from __future__ import annotations
 
-import dis
-import sys
 import weakref
 from array import array
 from bisect import bisect_right
@@ -21,19 +19,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from botec.errors import DataDependent
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
-from botec.read.shadow import Shadow, UnknownValueError
+from botec.read.callers import called_by_engine, called_by_linear, user_line
+from botec.read.layouts import layout_of, layouts, real_layouts, tensors
+from botec.read.shadow import Shadow, UnknownValueError, makes_new
 from botec.read.shapes import layouts_of
 from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
 
 META = torch.device("meta")
 WHOLE = (torch.int64, torch.int32, torch.bool, torch.int16, torch.uint8, torch.int8)
-SIMPLE = {int, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, str}
 MASKS = (torch.bool, torch.uint8)
 BY_MASK = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
 UNSET = {"aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty"}
 empty_strided = torch.empty_strided
 current_node = torch._C._current_autograd_node
 aten = torch.ops.aten
+ADD = aten.add.Tensor
 OPS: dict[Any, OpInfo] = {}
 
 
@@ -441,93 +441,6 @@ class Recorder(TorchDispatchMode):
         return self.signatures[self.index[before[-2]]].info.name == "aten._unsafe_view"
 
 
-ADD = aten.add.Tensor
-
-
-def layouts(values: Any) -> tuple[Any, ...]:
-    """Arguments as something hashable: a tensor is its ``(shape, stride, dtype)``."""
-    found: list[Any] = []
-    for value in values:
-        kind = type(value)
-        if kind is torch.Tensor or kind is torch.nn.Parameter:
-            if not value.is_meta:
-                raise TypeError
-            found.append((value.shape, value.stride(), value.dtype))
-        elif kind in SIMPLE:
-            found.append(value)
-        elif kind is float or kind is bool:
-            found.append((kind, value))
-        elif kind is list or kind is tuple:
-            found.append(layouts(value))
-        elif isinstance(value, torch.Tensor):
-            if not value.is_meta:
-                raise TypeError
-            found.append((value.shape, value.stride(), value.dtype))
-        else:
-            found.append(value)
-    return tuple(found)
-
-
-def real_layouts(values: Any) -> tuple[Any, ...]:
-    """:func:`layouts` of arguments that hold real tensors."""
-    return tuple(layout_of(v) if isinstance(v, torch.Tensor) else v for v in values)
-
-
-def layout_of(tensor: Any) -> tuple[Any, Any, Any]:
-    strided = tensor.layout is torch.strided
-    return tensor.shape, tensor.stride() if strided else (), tensor.dtype
-
-
-def tensors(args: Any, kwargs: Any) -> list[Any]:
-    """Every tensor among the arguments, lists opened."""
-    found: list[Any] = []
-    for value in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(value, torch.Tensor):
-            found.append(value)
-        elif isinstance(value, (list, tuple)):
-            found.extend(tensors(value, None))
-    return found
-
-
 def to_meta(kwargs: Any) -> bool:
     """Whether the op was asked to put its result on the traced device."""
     return bool(kwargs) and kwargs.get("device") is META
-
-
-def caller() -> Any:
-    """The Python frame that the op came from."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
-        frame = frame.f_back
-    return frame
-
-
-def called_by_engine() -> bool:
-    """Whether the op comes from the autograd engine itself, with no Python of anyone between."""
-    frame = caller()
-    return frame is None or frame.f_code.co_name == "_engine_run_backward"
-
-
-def called_by_linear() -> bool:
-    """Whether the op comes out of a call (``F.linear``), not out of a ``+`` the author wrote."""
-    frame = caller()
-    if frame is None:
-        return False
-    return dis.opname[frame.f_code.co_code[frame.f_lasti]] != "BINARY_OP"
-
-
-def makes_new(func: Any) -> bool:
-    """Whether the op fills a new tensor and takes only the shape of its first argument."""
-    name = func._schema.name.split("::")[1]
-    return name.endswith("_like") or name.startswith("new_")
-
-
-def user_line() -> str:
-    """``" (model.py line 12)"``: where the author asked, outside of torch and botec."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if "/torch/" not in name and "/botec/" not in name:
-            return f" ({name.rsplit('/', 1)[-1]} line {frame.f_lineno})"
-        frame = frame.f_back
-    return ""

@@ -93,10 +93,15 @@ class Shadow:
         return value
 
 
+def makes_new(func: Any) -> bool:
+    """Whether the op fills a new tensor and takes only the shape of its first argument."""
+    name = func._schema.name.split("::")[1]
+    return name.endswith("_like") or name.startswith("new_")
+
+
 def blank(func: Any, args: Any) -> Any:
     """Of an op that fills a new tensor only the shape of the first argument matters."""
-    name = func._schema.name.split("::")[1]
-    if not args or not (name.endswith("_like") or name.startswith("new_")):
+    if not args or not makes_new(func):
         return args
     import torch
 

@@ -1,0 +1,54 @@
+"""Tensors among the arguments of an op, and what they look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+SIMPLE = {int, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, str}
+
+
+def layouts(values: Any) -> tuple[Any, ...]:
+    """Arguments as something hashable: a tensor is its ``(shape, stride, dtype)``."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is torch.Tensor or kind is torch.nn.Parameter:
+            if not value.is_meta:
+                raise TypeError
+            found.append((value.shape, value.stride(), value.dtype))
+        elif kind in SIMPLE:
+            found.append(value)
+        elif kind is float or kind is bool:
+            found.append((kind, value))
+        elif kind is list or kind is tuple:
+            found.append(layouts(value))
+        elif isinstance(value, torch.Tensor):
+            if not value.is_meta:
+                raise TypeError
+            found.append((value.shape, value.stride(), value.dtype))
+        else:
+            found.append(value)
+    return tuple(found)
+
+
+def real_layouts(values: Any) -> tuple[Any, ...]:
+    """:func:`layouts` of arguments that hold real tensors."""
+    return tuple(layout_of(v) if isinstance(v, torch.Tensor) else v for v in values)
+
+
+def layout_of(tensor: Any) -> tuple[Any, Any, Any]:
+    strided = tensor.layout is torch.strided
+    return tensor.shape, tensor.stride() if strided else (), tensor.dtype
+
+
+def tensors(args: Any, kwargs: Any) -> list[Any]:
+    """Every tensor among the arguments, lists opened."""
+    found: list[Any] = []
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found.extend(tensors(value, None))
+    return found
