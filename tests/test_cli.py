@@ -171,7 +171,7 @@ WRONG = [
     ("estimate", "estimate: MODEL is missing; write botec estimate torchvision:resnet50 B=32"),
     ("show", "show: FILE is missing; see botec show --help"),
     ("estimat m", "estimat: no such command; did you mean estimate?"),
-    ("xyzzy", "xyzzy: no such command; use one of estimate, verify, show"),
+    ("xyzzy", f"xyzzy: no such command; use one of {', '.join(cli.botec.commands)}"),
     ("--nope", "--nope: no such option; see botec --help"),
     ("estimate m --optimzer a", "estimate --optimzer: no such option; did you mean --optimizer?"),
     (

@@ -38,13 +38,16 @@ LAW: dict[str, set[str] | None] = {
     "report": {"units"},
     "ops": {"errors", "units", "poly", "calls"},
     "devices": {"errors", "units"},
-    "analyses": {"program", "ops", "devices", "units", "report", "poly", "calls", "errors"},
+    "analyses": {
+        *("program", "ops", "devices", "rules", "units", "report", "poly", "calls", "errors"),
+    },
     "rules": {"errors", "units", "poly", "calls", "devices", "ops", "report"},
     "write": {"report", "units", "errors"},
     "read": {"program", "inputs", "ops", "devices", "poly", "calls", "errors", "units"},
     # The judges know nothing of the facts they judge; verify asks estimate, as any user would.
     "measure": {"inputs", "read", "report", "devices", "errors", "units", "estimate"},
     "estimate": ANY,
+    "commands": ANY,
     "cli": ANY,
     "__init__": ANY,
     "__main__": {"cli"},

@@ -13,10 +13,11 @@ from itertools import product as choices
 from typing import Any
 
 from botec.calls import ITEM_BYTES, Call, Tensor
-from botec.poly import Poly, as_poly, plain, product
+from botec.poly import Poly, as_poly, plain, product, symbol
 from botec.program import BIRTH, OP, Regime, Storage, Stream
 from botec.read.shapes import LENGTHS
 from botec.read.signatures import Signature
+from botec.read.strides import RULES, atoms_of
 
 Vector = tuple[int, ...]
 Point = Mapping[str, int]
@@ -27,17 +28,38 @@ class PartedError(Exception):
 
 
 class Fit:
-    """Fits values seen at the sample points by ``c·monomial + d``; remembers every vector."""
+    """Fits values seen at the sample points by ``c·monomial + d``; remembers every vector.
+
+    ``symbols`` is what each free dimension is counted in. Atoms that strided windows bring in are
+    further words for their dimension; a monomial has at most one word for each.
+    """
 
     def __init__(self, symbols: Sequence[Poly], points: Sequence[Point]) -> None:
         self.points = tuple(points)
         self.memory: dict[Vector, Any] = {}
-        self.monomials: list[tuple[Poly, Vector]] = []
-        for exponents in sorted(choices(range(3), repeat=len(symbols)), key=lambda e: (sum(e), e)):
-            if sum(exponents):
-                powers = zip(symbols, exponents, strict=True)
-                monomial = as_poly(product(one**exponent for one, exponent in powers))
-                self.monomials.append((monomial, tuple(monomial.at(**p) for p in self.points)))
+        self.words: dict[str, list[Poly]] = {}
+        for one in symbols:
+            (name,) = one.names
+            self.words[name] = [one, one**2]
+        self.monomials = self.all_monomials()
+
+    def all_monomials(self) -> list[tuple[Poly, Vector]]:
+        """Every product of one word for each dimension or none, simplest first."""
+        chosen = choices(*([None, *words] for words in self.words.values()))
+        products = [as_poly(product(w for w in words if w is not None)) for words in chosen]
+        wanted = sorted((one for one in products if one.names), key=simplicity)
+        return [(one, tuple(one.at(**point) for point in self.points)) for one in wanted]
+
+    def know(self, vector: Vector, size: Any) -> None:
+        """A size known by rule: it stands for its vector from now on, its atoms are words."""
+        if tuple(as_poly(size).at(**point) for point in self.points) != vector:
+            return
+        self.memory.setdefault(vector, size)
+        for atom in atoms_of(size):
+            words = self.words.get(str(atom.base), [])
+            if words and symbol(atom) not in words:
+                words.append(symbol(atom))
+                self.monomials = self.all_monomials()
 
     def __call__(self, vector: Vector) -> Any:
         """A number where all are equal, else the simplest fit. Raises :class:`PartedError`."""
@@ -54,6 +76,13 @@ class Fit:
             raise PartedError(f"the size {', '.join(map(str, vector))} fits no formula")
         # A pure multiple explains a size better than a multiple with an offset.
         return next((fit for fit, offset in found if offset == 0), found[0][0])
+
+
+def simplicity(monomial: Poly) -> tuple[int, int, str]:
+    """Low degree first, dimensions before atoms."""
+    ((powers, _),) = monomial.terms.items()
+    atoms = sum(not isinstance(name, str) for name, _ in powers)
+    return sum(exponent for _, exponent in powers), atoms, str(monomial)
 
 
 def line(monomial: Poly, seen: Vector, vector: Vector) -> tuple[Poly, int] | None:
@@ -133,12 +162,21 @@ def merged_call(signatures: Sequence[Signature], fit: Any) -> Call:
     """One call whose sizes are formulas over the points of ``signatures``."""
     info = signatures[0].info
     arguments = arguments_of([signature.key for signature in signatures], info, fit)
+    if isinstance(fit, Fit) and info.name in RULES:
+        learn(RULES[info.name](arguments), [s.results[0][0] for s in signatures], fit)
     results = zip(*(signature.results for signature in signatures), strict=True)
     outputs = tuple(
         output_of(info.name, place, layouts, arguments, fit)
         for place, layouts in enumerate(results)
     )
     return Call(info.name, info.overload, arguments, outputs, info.view, info.writes)
+
+
+def learn(sizes: Sequence[Any], shapes: Sequence[Any], fit: Fit) -> None:
+    """Tell the fit the last sizes of an output that its op's own rule gives."""
+    for place, size in enumerate(sizes):
+        if isinstance(size, Poly):
+            fit.know(tuple(shape[place - len(sizes)] for shape in shapes), size)
 
 
 def output_of(op: str, place: int, layouts: Sequence[Any], arguments: Any, fit: Any) -> Any:
@@ -148,7 +186,7 @@ def output_of(op: str, place: int, layouts: Sequence[Any], arguments: Any, fit: 
         return merged(layouts, fit)
     size = length(arguments)
     if isinstance(fit, Fit):
-        fit.memory[tuple(layout[0][0] for layout in layouts)] = size
+        fit.know(tuple(layout[0][0] for layout in layouts), size)
     return Tensor((size,), dtype_name(layouts[0][2]))
 
 

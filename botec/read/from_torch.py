@@ -7,7 +7,7 @@ one is a regime of its own. Where traces part, the reader gets the asked numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,9 @@ from botec.program import Parameter, Program, Regime, Setting, Stream, verify
 from botec.read.align import PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
+from botec.read.plans import Plan, Point, Question, plans, unused
 from botec.read.source import Source
 from botec.read.step import Subject, blocks, named
-
-Point = dict[str, int]
-FAR = 16381  # a prime far beyond the usual lengths: whatever changes on the way there shows
-LATTICE = 32  # the rounding most image networks work in
 
 
 def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> Program:
@@ -170,154 +167,69 @@ class Search:
             held = {**{n: self.asked[n] for n in self.asked if n not in names}, **fixed}
             if not names or any(held.get(n) == 1 and n not in fixed for n in free):
                 continue
-            found = self.attempt(names, held)
+            found = self.attempt(Question(names, held, self.asked, self.most))
             if found is not None:
                 return found
         return None
 
-    def attempt(self, names: tuple[str, ...], held: Point) -> Stream | None:
-        """The first way of sampling that gives a stream that holds up."""
+    def attempt(self, question: Question) -> Stream | None:
+        """The first plan whose stream holds up; the reason is kept where none does."""
         parted, refused = "", ""
-        for step, points, proof, regime in self.plans(names, held):
+        for plan in plans(question):
             try:
-                return self.fitted(step, names, points, proof, regime)
+                return self.fitted(plan, question)
+            except LoopError as error:
+                parted = str(error)
+                break
             except PartedError as error:
                 parted = parted or str(error)
             except BotecError as error:
                 refused = refused or error.seen
-        others = [name for name in names if name != next(iter(self.asked))] or names
-        reason = f"no formula in {', '.join(others)}: {parted or refused}"
-        if reason.split(",")[0] not in {known.split(",")[0] for known in self.reasons}:
-            self.reasons.append(reason)
+        reason = f"no formula in {', '.join(question.late or question.free)}"
+        if not any(known.startswith(reason) for known in self.reasons):
+            self.reasons.append(f"{reason}: {parted or refused}")
         return None
 
-    def fitted(
-        self,
-        step: int,
-        names: tuple[str, ...],
-        points: Sequence[Point],
-        proof: Point,
-        regime: Regime,
-    ) -> Stream:
-        """Fit on ``points`` and prove on ``proof``. Raises :class:`PartedError`."""
-        symbols = [lattice_symbol(n, step) if n in regime.step else symbol(n) for n in names]
-        first = self.trace(points[0])
-        self.same_length(first, proof)
-        traces = [first, *(self.trace(point) for point in points[1:])]
-        stream = align(traces, symbols, points)
-        difference = proves(stream, self.trace(proof), proof)
-        if difference:
+    def fitted(self, plan: Plan, question: Question) -> Stream:
+        """Fit a plan's points and prove on its proofs. Raises :class:`PartedError`."""
+        points, proofs = plan.points, plan.proofs
+        symbols = [word(name, plan) for name in question.free]
+        self.same_length(points[0], proofs[0])
+        stream = align([self.trace(point) for point in points], symbols, points)
+        difference = self.disproved(stream, proofs)
+        if difference and len(points) == 2:
             # two points can agree with more than one formula: fit on three, prove on a fourth
-            points, proof = [*points, proof], next_point(proof, points, names, step)
-            stream = align([self.trace(point) for point in points], symbols, points)
-            difference = proves(stream, self.trace(proof), proof)
+            points = (*points, proofs[0])
+            fresh = unused(proofs[0], points, question.free, plan.step)
+            if fresh is not None:
+                proofs = (fresh,)
+                stream = align([self.trace(point) for point in points], symbols, points)
+                difference = self.disproved(stream, proofs)
         if difference:
             raise PartedError(difference)
-        return replace(stream, regime=replace(regime, fitted=tuple(points), proved=(proof,)))
+        return replace(stream, regime=replace(plan.regime, fitted=points, proved=proofs))
 
-    def same_length(self, trace: Any, proof: Point) -> None:
-        """Unrolled loops show early: the number of events follows a dimension."""
-        other = self.trace(proof)
-        if len(trace.kinds) != len(other.kinds):
-            raise PartedError(f"the number of ops changes with it, {count_text(trace, other)}")
+    def disproved(self, stream: Stream, proofs: Sequence[Point]) -> str:
+        """The first difference between a stream and the traces it was not fitted on."""
+        return next((d for p in proofs if (d := proves(stream, self.trace(p), p))), "")
 
-    def plans(
-        self, names: tuple[str, ...], held: Point
-    ) -> Iterator[tuple[int, list[Point], Point, Regime]]:
-        """Ways to sample, widest first: ``(step, fit points, proof, regime)``."""
-        proof = {**held, **{n: self.asked[n] if self.asked[n] > 1 else 4 for n in names}}
-        proof = {name: proof[name] for name in self.asked}
-        least = dict.fromkeys(names, 2)
-        bound = {n: self.most[n] for n in names if n in self.most}
-        regime = Regime(fixed=held, least=least, most=bound)
-        wide = [self.sample(names, proof, pick) for pick in (self.low, self.high)]
-        yield 1, wide, proof, regime
-        edge = {n: self.most[n] - 1 for n in names if proof[n] == self.most.get(n)}
-        if edge:
-            # all positions the model has may be a case of its own: prove just below
-            within = [{**point, **edge_of(point, edge)} for point in wide]
-            yield 1, within, {**proof, **edge}, replace(regime, most={**bound, **edge})
-        if len(names) > 1 or names[0] != next(iter(self.asked)):
-            late = [n for n in names if n != next(iter(self.asked))]
-            below = [self.sample(names, proof, pick) for pick in (self.low, self.middle)]
-            yield 1, below, proof, replace(regime, most={**bound, **{n: proof[n] for n in late}})
-            for step in (1, LATTICE):
-                if all(proof[n] % step == 0 and proof[n] > 2 * step + 1 for n in late):
-                    near = [self.near(names, proof, late, step, times) for times in (1, 2)]
-                    lowest = {n: near[1][n] for n in late}
-                    highest = {n: proof[n] for n in late}
-                    steps = dict.fromkeys(late, step) if step > 1 else {}
-                    limits = replace(
-                        regime, least={**least, **lowest}, most={**bound, **highest}, step=steps
-                    )
-                    if step > 1:
-                        limits = replace(limits, most=bound)
-                    yield step, near, proof, limits
-
-    def sample(self, names: tuple[str, ...], proof: Point, pick: Any) -> Point:
-        """A point with every free dimension elsewhere, each by its own distance."""
-        return {**proof, **{name: pick(name, proof, place) for place, name in enumerate(names)}}
-
-    def is_batch(self, name: str) -> bool:
-        return name == next(iter(self.asked))
-
-    def low(self, name: str, proof: Point, place: int) -> int:
-        """A small size, another for every dimension."""
-        return different(3 if self.is_batch(name) else 5 + place, proof[name])
-
-    def high(self, name: str, proof: Point, place: int) -> int:
-        """A size far beyond the asked one, or the largest the model has."""
-        if self.is_batch(name):
-            return different(5, proof[name])
-        limit = self.most.get(name)
-        far = (FAR if proof[name] < FAR else 2 * proof[name] + 1) + 2 * place
-        return different(min(far, limit - place) if limit else far, proof[name], limit)
-
-    def middle(self, name: str, proof: Point, place: int) -> int:
-        """A size somewhat below the asked one."""
-        if self.is_batch(name):
-            return different(5, proof[name])
-        return max(3, proof[name] * 3 // 4 - place)
-
-    def near(
-        self, names: tuple[str, ...], proof: Point, late: list[str], step: int, times: int
-    ) -> Point:
-        batch = {n: different((3, 5)[times - 1], proof[n]) for n in names if n not in late}
-        spread = {n: proof[n] - step * (times + place) for place, n in enumerate(late)}
-        return {**proof, **batch, **spread}
+    def same_length(self, point: Point, proof: Point) -> None:
+        """Loops show early: the number of events follows a dimension."""
+        one, two = len(self.trace(point).kinds), len(self.trace(proof).kinds)
+        if one == two:
+            return
+        text = f"the number of ops changes with it ({one:,} events against {two:,})"
+        raise LoopError(text) if max(one, two) > 1.3 * min(one, two) else PartedError(text)
 
 
-def different(size: int, taken: int, limit: int | None = None) -> int:
-    """``size``, or a neighbour where the proof already stands there."""
-    if size != taken:
-        return size
-    return size + 4 if limit is None or size + 4 <= limit else max(2, size * 3 // 4)
+class LoopError(PartedError):
+    """The model steps through a dimension in Python: the longer it is, the more ops."""
 
 
-def next_point(proof: Point, points: Sequence[Point], names: Sequence[str], step: int) -> Point:
-    """A point not used yet, inside the sampled range."""
-    used = {tuple(point.values()) for point in points}
-    for shift in range(1, 50):
-        point = dict(proof)
-        for place, name in enumerate(names):
-            down, up = proof[name] - step * (shift + place), proof[name] + shift
-            point[name] = down if down > 1 else up
-        if tuple(point.values()) not in used:
-            return point
-    raise PartedError("no further point to prove the formula on")
-
-
-def edge_of(point: Point, edge: Point) -> Point:
-    """Sizes that lie at or beyond an edge, well inside of it."""
-    return {name: size * 2 // 3 for name, size in edge.items() if point[name] >= size}
-
-
-def lattice_symbol(name: str, step: int) -> Poly:
-    return symbol(Floor(name, 0, step))
-
-
-def count_text(one: Any, other: Any) -> str:
-    return f"{len(one.kinds):,} events against {len(other.kinds):,}"
+def word(name: str, plan: Plan) -> Poly:
+    """What a dimension is counted in: itself, or steps of the lattice it lies on."""
+    step = plan.regime.step.get(name, 1)
+    return symbol(name) if step == 1 else symbol(Floor(name, 0, step))
 
 
 def experts_of(trace: Any) -> dict[str, tuple[int, int]]:
