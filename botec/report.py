@@ -85,6 +85,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """One line of a picture: its title, and its points ``(across, up)``, raw numbers."""
+
+    title: str
+    points: tuple[tuple[float | int, float | int], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Curves over one axis, both axes in powers of ten. ``up`` has no unit where curves differ."""
+
+    title: str
+    across: Column
+    up: Column
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
 class Text:
     """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning"."""
 
@@ -101,10 +119,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the page: figures, tables and texts in reading order."""
+    """A titled part of the page: figures, tables, pictures and texts in reading order."""
 
     title: str
-    parts: tuple[Figures | Table | Text, ...]
+    parts: tuple[Figures | Table | Picture | Text, ...]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ LAW: dict[str, set[str] | None] = {
     "read": {"program", "inputs", "ops", "devices", "poly", "calls", "errors", "units"},
     # The judges know nothing of the facts they judge; verify asks estimate, as any user would.
     "measure": {"inputs", "read", "report", "devices", "errors", "units", "estimate"},
+    "archive": {"program", "poly", "calls", "errors"},
     "estimate": ANY,
     "commands": ANY,
     "cli": ANY,

@@ -10,8 +10,7 @@ from botec.errors import BadInput, MissingPackage, nearest
 from botec.inputs import Input
 from botec.program import Program, Setting
 
-PRECISIONS = ("fp32", "bf16", "fp16")
-DEVICES = ("cpu",)
+PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
 
 
 def read(
@@ -71,13 +70,7 @@ def settle(
     """The setting of a step, every word of it checked."""
     if precision not in PRECISIONS:
         do = nearest(precision, PRECISIONS) or f"use one of {', '.join(PRECISIONS)}"
-        raise BadInput(f"precision {precision!r} is not traced yet", do, f"--precision {precision}")
-    if device not in DEVICES:
-        raise BadInput(
-            f"kernel decisions of {device!r} are not known",
-            "use --device cpu",
-            f"--device {device}",
-        )
+        raise BadInput(f"precision {precision!r} is not known", do, f"--precision {precision}")
     return Setting(
         train=train,
         optimizer=optimizer if train else None,

@@ -14,21 +14,24 @@ from typing import Any
 
 import torch
 
-from botec.read import recurrent
+from botec.read import cuda, recurrent
 
 aten = torch.ops.aten
 KERNEL_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @contextmanager
-def cpu_decisions() -> Iterator[None]:
-    """Answer composite functions on meta tensors with the CPU's own kernels."""
+def decisions(capability: int | None = None) -> Iterator[None]:
+    """Answer composite functions on meta tensors with the kernels of the target device.
+
+    ``capability`` is that of a CUDA device (80 for sm_80); ``None`` is the CPU.
+    """
+    own = {"scaled_dot_product_attention": attention, **recurrent.KERNELS}
     library = torch.library.Library("aten", "IMPL")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            library.impl("scaled_dot_product_attention", attention, "AutogradMeta")
-            for name, function in recurrent.KERNELS.items():
+            for name, function in (cuda.kernels(capability) if capability else own).items():
                 library.impl(name, function, "AutogradMeta")
         yield
     finally:

@@ -18,6 +18,7 @@ from botec.program import Parameter, Program, Regime, Setting, Stream, verify
 from botec.read.align import PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
+from botec.read.kernels import with_kernel_memory
 from botec.read.plans import Plan, Point, Question, plans, unused
 from botec.read.source import Source
 from botec.read.step import Subject, blocks, named
@@ -39,6 +40,8 @@ def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> P
             )
         search = begun(subject, asked, given, source.most)
         asked, streams = search.asked, search.streams()
+        if subject.capability is not None:
+            streams = tuple(with_kernel_memory(stream, subject.capability) for stream in streams)
         return verify(
             Program(
                 name=source.name,
@@ -140,7 +143,7 @@ class Search:
         kept = [stream for stream in found if stream is not None]
         if not any(stream.regime.holds(self.asked) for stream in kept):
             held = {name: self.asked[name] for name in names[1:]}
-            own = self.stream(names[:1], held) if self.asked[names[0]] > 1 and held else None
+            own = self.stream(names[:1], held) if held and self.asked[names[0]] > 1 else None
             kept.append(own or self.alone(self.asked))
         return tuple(kept)
 

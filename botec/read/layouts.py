@@ -35,7 +35,14 @@ def layouts(values: Any) -> tuple[Any, ...]:
 
 def real_layouts(values: Any) -> tuple[Any, ...]:
     """:func:`layouts` of arguments that hold real tensors."""
-    return tuple(layout_of(v) if isinstance(v, torch.Tensor) else v for v in values)
+    return tuple(
+        layout_of(value)
+        if isinstance(value, torch.Tensor)
+        else real_layouts(value)
+        if isinstance(value, (list, tuple))
+        else value
+        for value in values
+    )
 
 
 def layout_of(tensor: Any) -> tuple[Any, Any, Any]:

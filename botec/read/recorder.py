@@ -54,8 +54,10 @@ class Recorder(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # the documented opt-out of a wrapper that costs 3 µs an op
 
-    def __init__(self, cache: dict[Any, Signature] | None = None) -> None:
+    def __init__(self, cache: dict[Any, Signature] | None = None, hosts: bool = True) -> None:
+        """``hosts``: whether real tensors (counters of an optimizer) lie in the counted memory."""
         super().__init__()
+        self.hosts = hosts
         self.kinds, self.index, self.scopes = array("i"), array("i"), array("i")
         self.signatures: list[Signature] = []
         self.numbers: dict[int, int] = {}
@@ -130,7 +132,8 @@ class Recorder(TorchDispatchMode):
         number = len(self.sizes)
         self.sizes.append(storage.nbytes())
         self.births.append((op, output))
-        life = Life(number, self.node, seen and self.recording)
+        seen = seen and self.recording and (self.hosts or tensor.is_meta)
+        life = Life(number, self.node, seen)
         self.live[address] = life
         if life.seen:
             self.event(BIRTH, number)

@@ -9,6 +9,7 @@ gradients, its outputs still held at the end.
 from __future__ import annotations
 
 import gc
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from torch import nn
 
 from botec.errors import BadInput, BotecError, ModelFailed, UnknownName, nearest
 from botec.program import Setting
-from botec.read.decisions import cpu_decisions
+from botec.read.autocast import autocast, autocast_as_on_cpu
+from botec.read.decisions import decisions
 from botec.read.recorder import META, Recorder
 from botec.read.source import Source
 
@@ -37,6 +39,7 @@ class Subject:
         self.cache: dict[Any, Any] = {}
         self.optimizer: Any = None
         self.loss = ""
+        self.capability = capability_of(setting.device)
         if setting.train and not self.trained:
             raise BadInput(
                 "the model has no parameter that requires a gradient", "use --infer", source.name
@@ -46,11 +49,13 @@ class Subject:
         """The step at ``point``. Raises :class:`ModelFailed` where the model does."""
         if self.setting.train and self.setting.optimizer and self.optimizer is None:
             self.prime(point)
-        return self.record(Recorder(self.cache), point)
+        return self.record(Recorder(self.cache, self.capability is None), point)
 
     def prime(self, point: Mapping[str, int]) -> None:
         """Make the optimizer and let one unrecorded step give it its states."""
-        self.optimizer = optimizer_named(self.setting.optimizer or "", self.trained)
+        self.optimizer = optimizer_named(
+            self.setting.optimizer or "", self.trained, whole_lists=self.capability is not None
+        )
         recorder = Recorder(self.cache)
         recorder.recording = False
         try:
@@ -65,7 +70,7 @@ class Subject:
         given = [*positional, *named_inputs.values()]
         self.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
         try:
-            with listening(recorder), scoped(self.scopes, recorder, self.checkpointed()):
+            with listening(recorder, self.capability), scoped(self.scopes, recorder, self.checkpointed()):
                 self.train(recorder, positional, named_inputs)
         except Exception as error:
             raise explained(recorder.failure or error, self.source.name, point) from error
@@ -92,12 +97,13 @@ class Subject:
         """The step itself, phase by phase."""
         recorder.phase("forward")
         if not self.setting.train:
-            with torch.no_grad():
+            with torch.no_grad(), autocast(self.setting.precision):
                 held = self.module(*positional, **named_inputs)
             recorder.phase("end")
             del held
             return
-        loss = self.loss_of(self.module(*positional, **named_inputs))
+        with autocast(self.setting.precision):
+            loss = self.loss_of(self.module(*positional, **named_inputs))
         recorder.phase("backward")
         with torch.autograd.set_multithreading_enabled(False):
             loss.backward()
@@ -177,8 +183,25 @@ def inputs_at(source: Source, setting: Setting, point: Mapping[str, int]) -> Any
     return positional, keywords
 
 
-def optimizer_named(name: str, parameters: list[Any]) -> Any:
-    """The real optimizer, by its name in ``torch.optim`` whatever the case, with its defaults."""
+def capability_of(device: str) -> int | None:
+    """The compute capability of a CUDA device (80 for sm_80), ``None`` for the CPU.
+
+    ``cuda`` is sm_80, ``cuda:90`` names another; any other name is looked up in the catalogue.
+    Raises :class:`UnknownName`.
+    """
+    if device == "cpu":
+        return None
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and (number.isdigit() or not number):
+        return int(number or 80)
+    raise UnknownName(f"no device {device!r}", "use cpu, cuda or cuda:90", f"--device {device}")
+
+
+def optimizer_named(name: str, parameters: list[Any], whole_lists: bool = False) -> Any:
+    """The real optimizer, by its name in ``torch.optim`` whatever the case, with its defaults.
+
+    On a CUDA device these work on ``whole_lists`` of tensors where they can.
+    """
     known = {
         key.lower(): cls
         for key, cls in vars(torch.optim).items()
@@ -190,8 +213,11 @@ def optimizer_named(name: str, parameters: list[Any]) -> Any:
     if cls is None:
         do = nearest(name.lower(), known) or f"use one of {', '.join(sorted(known))}"
         raise UnknownName(f"no optimizer {name!r} in torch.optim", do, "--optimizer")
+    settings: dict[str, Any] = {"lr": 1e-3, **({"momentum": 0.9} if momentum else {})}
+    if whole_lists and "foreach" in inspect.signature(cls).parameters:
+        settings["foreach"] = True
     try:
-        return cls(parameters, lr=1e-3, momentum=0.9) if momentum else cls(parameters, lr=1e-3)
+        return cls(parameters, **settings)
     except Exception as error:
         raise BadInput(
             f"{cls.__name__} refuses: {error}", "choose another", "--optimizer"
@@ -199,16 +225,17 @@ def optimizer_named(name: str, parameters: list[Any]) -> Any:
 
 
 @contextmanager
-def listening(recorder: Recorder) -> Iterator[None]:
-    """The recorder's mode, the CPU's decisions, and no garbage collector to move a death."""
+def listening(recorder: Recorder, capability: int | None = None) -> Iterator[None]:
+    """The recorder's mode, the target device's decisions, and no garbage collector to move a death."""
     was_enabled = gc.isenabled()
     gc.collect(0)
     gc.freeze()
     gc.disable()
     try:
-        with warnings.catch_warnings(), cpu_decisions(), constants(recorder), recorder:
+        with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
             warnings.simplefilter("ignore")
-            yield
+            with constants(recorder), recorder:
+                yield
     finally:
         gc.unfreeze()
         if was_enabled:

@@ -10,8 +10,8 @@ nvidia-smi shows the latter plus the driver's own context.
 
 from botec.analyses.allocator.caching import (
     Allocator,
-    OutOfMemory,
     Outcome,
+    OutOfMemory,
     Place,
     SegmentEvent,
     Usage,

@@ -87,9 +87,9 @@ class Pool:
         """Take a FREE or UNMAPPED block out."""
         if block.state == FREE:
             free = self.free
-            del free[bisect_left(free, (block.size, block.segment, block.offset))]  # type: ignore[type-var]
+            del free[bisect_left(free, (block.size, block.segment, block.offset))]
         else:
-            del self.unmapped[bisect_left(self.unmapped, (block.segment, block.offset))]  # type: ignore[type-var]
+            del self.unmapped[bisect_left(self.unmapped, (block.segment, block.offset))]
 
     def add_unmapped(self, block: Block) -> None:
         """Remember addresses that have no memory."""

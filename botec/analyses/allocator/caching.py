@@ -9,7 +9,7 @@ streams (``record_stream``), private pools of CUDA graphs, and the ``cudaMallocA
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -105,12 +105,15 @@ class Allocator:
         garbage_collection_threshold: float = 0.0,
         large_segment_size: int = LARGE_SEGMENT,
     ) -> None:
-        check_settings(capacity, limit, roundup_power2_divisions, garbage_collection_threshold)
+        sizes = {"capacity": capacity, "limit": limit, "max_split_size": max_split_size}
+        check_sizes({**sizes, "large_segment_size": large_segment_size})
+        check_shares(roundup_power2_divisions, garbage_collection_threshold)
         self.capacity = ENDLESS if capacity is None else capacity
         self.limit = ENDLESS if limit is None else limit
         self.expandable, self.divisions = expandable, roundup_power2_divisions
         self.max_split = ENDLESS if max_split_size is None else max_split_size
-        self.threshold = 0.0 if limit is None else garbage_collection_threshold
+        collects = limit is not None and not expandable
+        self.threshold = garbage_collection_threshold if collects else 0.0
         self.large_segment = large_segment_size
         self.simple = not expandable and max_split_size is None and not self.threshold
         self.small = Pool(SMALL_SEGMENT, small=True)
@@ -134,12 +137,12 @@ class Allocator:
         size = block_size(amount, self.divisions) if self.divisions else -(-amount // 512) * 512
         pool = self.small if size <= MOST_SMALL else self.large
         free = pool.free
-        place = bisect_left(free, (size,))  # type: ignore[type-var]
+        place = bisect_left(free, (size,))
         if place < len(free) and self.simple:
             block = free.pop(place)[3]
         else:
             found = None if self.simple else self.cached_block(pool, size, place)
-            block = found or self.grown(pool, size, who or f"{amount:,} bytes")
+            block = found or self.grown(pool, size, who)
         if self.splits(pool, size, block.size - size):
             rest = block.cut(size)
             rest.state, rest.cached_at = FREE, pool.clock
@@ -175,17 +178,24 @@ class Allocator:
         """Births ``(name, bytes)`` and deaths ``(name, None)``, one after the other.
 
         A name may be used again after its death. Ends at the first request that is refused.
+
+        Raises :class:`~botec.errors.BadInput` for the death of what is not alive, or a second
+        birth of what is.
         """
         numbers: dict[Hashable, int] = {}
         done = 0
         for name, amount in events:
+            if (name in numbers) != (amount is None):
+                raise BadInput(*wrong_order(amount), f"event {done}, {name}")
             if amount is None:
-                self.free(numbers.pop(name, -1))
+                self.free(numbers.pop(name))
             else:
                 try:
                     numbers[name] = self.allocate(amount)
                 except OutOfMemory as refused:
-                    return Outcome(self.peak, done, refused.about(str(name)))
+                    return Outcome(
+                        self.peak, done, OutOfMemory(refused.seen, refused.do, str(name))
+                    )
             done += 1
         return Outcome(self.peak, done)
 
@@ -206,9 +216,9 @@ class Allocator:
         self.peak_requested, self.peak_allocated, self.peak_reserved = self.now
 
     def place(self, number: int) -> Place | None:
-        """Where a block lies; ``None`` where it has no bytes."""
-        block = self.blocks[number]
-        return block and Place(block.segment, block.offset, block.size)
+        """Where a block lies; ``None`` where it has no bytes or is not allocated."""
+        block = self.blocks.get(number)
+        return None if block is None else Place(block.segment, block.offset, block.size)
 
     # --- a block for a request -------------------------------------------------------------------
 
@@ -311,7 +321,7 @@ class Allocator:
         Where none would: the largest ones, until they add up to it. Whether it was enough.
         """
         needed = max(size, self.max_split)
-        place = bisect_left(pool.free, (needed,))  # type: ignore[type-var]
+        place = bisect_left(pool.free, (needed,))
         if place < len(pool.free):
             return self.release(pool.free[place][-1]) > 0
         freed = 0
@@ -365,13 +375,25 @@ class Allocator:
             self.reserve("unmapped", -amount, block.segment)
 
 
-def check_settings(
-    capacity: int | None, limit: int | None, divisions: int, threshold: float
-) -> None:
+def wrong_order(amount: int | None) -> tuple[str, str]:
+    if amount is None:
+        return "it dies without being alive", "let each death follow its birth"
+    return "it is born twice", "let a death come between"
+
+
+def check_sizes(sizes: Mapping[str, int | None]) -> None:
+    """Raises :class:`~botec.errors.BadInput` for an amount no device has.
+
+    ``max_split_size`` and ``large_segment_size`` below 20 MiB are refused by PyTorch as well.
+    """
+    for name, amount in sizes.items():
+        least = LARGE_SEGMENT if name.endswith("_size") else 0
+        if amount is not None and amount < least:
+            raise BadInput(f"{amount:,} bytes are too few", f"give {least:,} or more", name)
+
+
+def check_shares(divisions: int, threshold: float) -> None:
     """Raises :class:`~botec.errors.BadInput` for settings PyTorch does not take."""
-    for name, amount in (("capacity", capacity), ("limit", limit)):
-        if amount is not None and amount < 0:
-            raise BadInput(f"{amount:,} bytes are below zero", "give 0 or more", name)
     if divisions < 0 or divisions & (divisions - 1):
         do = "use a power of two"
         raise BadInput(f"{divisions} is no power of two", do, "roundup_power2_divisions")

@@ -1,0 +1,268 @@
+"""How a network grows: exact formulas, their leading terms, and where one passes another.
+
+Everything is read off the formulas of the program; nothing is fitted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botec.analyses.asymptote import (
+    degree,
+    exponents,
+    growth_words,
+    leading,
+    smooth,
+    split,
+    terms_text,
+)
+from botec.analyses.crossing import passes
+from botec.analyses.quantities import Known, quantities
+from botec.errors import OutsideRegime
+from botec.poly import Poly, as_poly, at
+from botec.program import Program, Stream
+from botec.report import Column, Curve, Figure, Figures, Picture, Section, Table, Text
+from botec.units import Quantity
+
+FAR = 10**30  # where the largest power of a dimension is all that counts; whole numbers have no end
+DECADES = tuple(10**power for power in range(7))
+PICTURED = ("flops", "bytes", "memory.peak", "memory.saved")
+MOST_OWNERS, MOST_OF = 2, 0.9
+CONVENTION = (
+    "O(…) keeps, of the formula of the widest regime, the terms that no other outgrows. A term "
+    "passes the rest at the least size from which it is the larger at every greater size, with the "
+    "other dimensions where they were asked; solved in whole numbers, floors included."
+)
+
+
+@dataclass(frozen=True)
+class Passing:
+    """In one dimension: the term that grows fastest, who owns it, and where it passes the rest.
+
+    ``start`` is the size the regime begins at; ``size`` is ``start`` where the term leads from
+    there on, and ``None`` where no size below 2**62 does it.
+    """
+
+    known: Known
+    name: str
+    term: Poly
+    rest: Poly
+    owners: str
+    start: int
+    size: int | None
+
+
+def passings(program: Program, keys: Iterable[str] = ()) -> tuple[Passing, ...]:
+    """Of every figure and dimension, the fastest term and where it takes over."""
+    known = quantities(program)
+    wanted = [known[key] for key in keys or known]
+    found = (passing(one, name) for name in program.dimensions for one in wanted)
+    return tuple(one for one in found if one is not None)
+
+
+def passing(known: Known, name: str) -> Passing | None:
+    """The fastest term of a figure in one dimension, or ``None`` where it does not grow in it."""
+    stream, point = along(known.program, name)
+    start = stream.regime.least.get(name)
+    if start is None or name in stream.regime.fixed:
+        return None
+    last, since = settled(known.of(stream), name, point, start)
+    term, rest = split(last, name)
+    if not degree(term, name):
+        return None
+    size = passes(term, rest, name, point, start)
+    late = None if size is None or since is None else max(size, since)
+    owners = owned(known.parts(stream), name, point)
+    return Passing(known, name, term, rest, owners, start, late)
+
+
+def along(program: Program, name: str) -> tuple[Stream, dict[str, int]]:
+    """The stream that holds for large sizes of a dimension, and a point for the others in it."""
+    point = dict(program.asked)
+    for stream in program.streams:
+        regime = stream.regime
+        if name in regime.least and name not in regime.most:
+            far = FAR - FAR % regime.step.get(name, 1)
+            if regime.holds({**point, name: far}):
+                return stream, point
+    widest = program.streams[0]
+    low = {n: max(size, widest.regime.least.get(n, size)) for n, size in point.items()}
+    return widest, {**low, **widest.regime.fixed}
+
+
+def settled(
+    formulas: tuple[Any, ...], name: str, point: Mapping[str, int], start: int
+) -> tuple[Poly, int | None]:
+    """Of some formulas the one that is the largest in the end, and from where on."""
+    polys = [as_poly(formula) for formula in formulas]
+    last = max(polys, key=lambda poly: at(poly, {**point, name: FAR}))
+    others = [passes(last, other, name, dict(point), start) for other in polys if other != last]
+    known = [size for size in others if size is not None]
+    return last, max(known, default=start) if len(known) == len(others) else None
+
+
+def owned(parts: Mapping[str, Any], name: str, point: Mapping[str, int]) -> str:
+    """Who makes up the fastest terms: at most two names that have nine tenths of them."""
+    highest = max((degree(part, name) for part in parts.values()), default=0)
+    own = {who: part for who, part in parts.items() if highest and degree(part, name) == highest}
+    far = {**point, name: FAR}
+    shares = {who: at(split(part, name)[0], far) for who, part in own.items()}
+    total, found, held = sum(shares.values()), list[str](), 0
+    for who in sorted(shares, key=lambda who: (-shares[who], who))[:MOST_OWNERS]:
+        if held < MOST_OF * total:
+            found.append(who)
+            held += shares[who]
+    return " and ".join(found) + (" most of all" if found and held < MOST_OF * total else "")
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, ...]:
+    """The page of growth: formulas, exponents, who passes whom, decades, pictures, regimes.
+
+    ``figures`` are those of the page; the ones with a formula are shown.
+    """
+    known = quantities(program)
+    shown = tuple(key for key in figures if key in known)
+    found = [Section("Formulas", (Figures(shown),))]
+    if not program.dimensions:
+        text = "Nothing is left free: every size of the inputs is a number."
+        return (*found, Section("Growth", (Text(text),)))
+    growing = passings(program)
+    found.append(Section("Growth", (growth_table(program, known), Text(CONVENTION))))
+    if growing:
+        parts = (*map(Text, sentences(growing)), passing_table(growing))
+        found.append(Section("Where the fastest term takes over", parts))
+    for name in program.dimensions:
+        table = decades(program, known, name)
+        if table.rows:
+            picture = pictured(table, name)
+            found.append(Section(f"Growth in {name}", (table, *picture)))
+    other = regimes(program, known)
+    return (*found, Section("Other regimes", other)) if other else tuple(found)
+
+
+def growth_table(program: Program, known: Mapping[str, Known]) -> Table:
+    """Every figure's growth in words, its exponents and its leading terms."""
+    names, widest = program.dimensions, program.streams[0]
+    rows = []
+    for one in known.values():
+        polys = one.of(widest)
+        if any(isinstance(poly, Poly) for poly in polys):
+            leads = terms_text(leading(polys, names))
+            rows.append((one.key, growth_words(polys, names), exponents(polys, names), leads))
+    heads = (Column("figure"), Column("grows as"), Column("exponents"), Column("leading terms"))
+    return Table(f"For {widest.regime}", heads, tuple(rows))
+
+
+def sentences(growing: Iterable[Passing]) -> list[str]:
+    """``Multiplications of the step: attention passes the rest at S = 21,465.``"""
+    found = []
+    for one in growing:
+        if one.size is not None and one.size > one.start and one.owners:
+            where = Quantity(one.size).exact
+            owners = one.owners
+            verb = "pass" if " and " in owners else "passes"
+            found.append(f"{one.known.key}: {owners} {verb} the rest at {one.name} = {where}.")
+    return found
+
+
+def passing_table(growing: Iterable[Passing]) -> Table:
+    """Every figure's fastest term in each dimension, its owner, and where it passes the rest."""
+    rows = tuple(
+        (one.name, one.known.key, power_text(one), one.owners or "", since(one)) for one in growing
+    )
+    heads = ("dimension", "figure", "fastest term", "from", "passes the rest")
+    return Table("", tuple(map(Column, heads)), rows)
+
+
+def power_text(one: Passing) -> str:
+    """The fastest term, the other dimensions left as letters."""
+    names = sorted(one.term.names)
+    return terms_text(leading([one.term], names)) if len(smooth(one.term)) < 4 else str(one.term)
+
+
+def since(one: Passing) -> str:
+    """Where the term takes over, in words."""
+    if one.size is None:
+        return "never for good"
+    if one.size == one.start:
+        return f"from the start ({one.name} = {one.start})"
+    return f"at {one.name} = {Quantity(one.size).exact}"
+
+
+def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:
+    """The figures at powers of ten of one dimension, the others where they were asked."""
+    step = "step" if program.setting.train else "forward"
+    keys = [f"flops.{step}", f"bytes.{step}", "memory.peak", "memory.saved"]
+    shown = [known[key] for key in keys if key in known]
+    rows = []
+    for size in DECADES:
+        values = [value_at(one, name, size) for one in shown]
+        if any(value is not None for value in values):
+            rows.append((Quantity(size).exact, *values))
+    rest = ", ".join(f"{n}={value}" for n, value in program.asked.items() if n != name)
+    heads = (Column(name), *(Column(one.key, one.unit) for one in shown))
+    return Table(f"At {rest}" if rest else "", heads, tuple(rows))
+
+
+def value_at(one: Known, name: str, size: int) -> int | None:
+    """A figure at one size, ``None`` where no formula holds there."""
+    try:
+        return int(one.at(**{name: size}))
+    except OutsideRegime:
+        return None
+
+
+def pictured(table: Table, name: str) -> tuple[Picture, ...]:
+    """The table as a picture, both axes in powers of ten."""
+    curves = []
+    for place, head in enumerate(table.columns[1:], start=1):
+        points = [(int(row[0].replace(",", "")), row[place]) for row in table.rows]
+        known = tuple((across, up) for across, up in points if up)
+        curves.append(Curve(f"{head.title} [{head.unit}]", known))
+    curves = [curve for curve in curves if len(curve.points) > 1]
+    return (Picture("", Column(name, "1"), Column("", "1"), tuple(curves)),) if curves else ()
+
+
+def regimes(program: Program, known: Mapping[str, Known]) -> tuple[Text, ...]:
+    """The formulas of every regime but the widest, where they differ from it."""
+    widest = program.streams[0]
+    found: list[Text] = []
+    for stream in program.streams[1:]:
+        lines = [
+            Text(f"{one.key} = {formula_text(one.of(stream))}", "formula")
+            for one in known.values()
+            if differs(one, stream, widest)
+        ]
+        same = "" if lines else " the formulas are the same"
+        found += [Text(f"For {stream.regime}{':' if lines else same + '.'}"), *lines]
+    return tuple(found)
+
+
+def differs(one: Known, stream: Stream, widest: Stream) -> bool:
+    """Whether a regime's formula is another than the widest one's at the sizes it fixes."""
+    fixed = stream.regime.fixed
+    free = {name: Poly({((name, 1),): 1}) for name in one.program.dimensions}
+    values = {**free, **fixed}
+    return {substituted(p, values) for p in one.of(widest)} != {
+        substituted(p, values) for p in one.of(stream)
+    }
+
+
+def substituted(poly: Any, values: Mapping[str, Any]) -> Any:
+    """A formula with some sizes put in; as it stands where a floor is of a size put in."""
+    try:
+        return as_poly(at(poly, values))
+    except TypeError:
+        return as_poly(poly)
+
+
+def formula_text(formulas: tuple[Any, ...]) -> str:
+    texts = list(map(str, formulas))
+    return texts[0] if len(texts) == 1 else f"max({', '.join(texts)})"
+
+

@@ -1,0 +1,22 @@
+"""``botec grow MODEL``: how a step grows with every dimension, as exact formulas."""
+
+from __future__ import annotations
+
+from botec.commands.answering import Answer
+from botec.commands.asking import Asked, question
+
+ORDER = 30
+
+
+@question()
+def grow(asked: Asked) -> Answer:
+    """How a step grows with every dimension: exact formulas."""
+    from dataclasses import replace
+
+    from botec.analyses.growth import sections
+    from botec.estimate import report
+    from botec.read import read
+
+    program = read(asked.model, *asked.inputs, **asked.options)
+    page = report(program)
+    return Answer(replace(page, sections=sections(program, page.figures)))

@@ -1,0 +1,146 @@
+"""The real optimizers at work: what they keep for a parameter, and where they lead it.
+
+torch.optim is the judge of every closed form, in float64; Lion, which it does not have, is timm's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botec.errors import BotecError
+
+#: The names of options that are not the framework's own; two of them may be one pair there.
+PAIRS = {
+    "beta1": ("betas", 0), "beta2": ("betas", 1),
+    "eta_minus": ("etas", 0), "eta_plus": ("etas", 1),
+    "step_min": ("step_sizes", 0), "step_max": ("step_sizes", 1),
+    "eps1": ("eps", 0), "eps2": ("eps", 1),
+}  # fmt: skip
+RENAMED = {"decoupled": "decoupled_weight_decay", "power": "alpha", "clip": "d"}
+STATES = {
+    "exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "v_max", "exp_inf": "u",
+    "momentum_buffer": "b", "square_avg": "v", "grad_avg": "m", "acc_delta": "u", "sum": "s",
+    "prev": "g", "step_size": "size", "ax": "a", "variance": "v",
+}  # fmt: skip
+OWN_PLACE = {"sparseadam": "uncorrected"}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one optimizer keeps for a tensor: entries of each state by name, and all together."""
+
+    entries: Mapping[str, int]
+    per_parameter: float
+    scalars: int
+
+
+def class_of(name: str) -> Any:
+    """The class of the optimizer called ``name``. Raises ``ModuleNotFoundError`` without torch."""
+    if name == "lion":
+        from timm.optim import Lion
+
+        return Lion
+    return real_classes()[name]
+
+
+def real_classes() -> dict[str, Any]:
+    """Every optimizer of torch.optim by its name in small letters."""
+    import torch
+
+    base = torch.optim.Optimizer
+    every = [one for one in vars(torch.optim).values() if isinstance(one, type)]
+    return {one.__name__.lower(): one for one in every if issubclass(one, base) and one is not base}
+
+
+def arguments(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` as the class takes them. Raises :class:`BotecError` for what it cannot do."""
+    taken: dict[str, Any] = {}
+    for option, value in options.items():
+        if option == "eps_place":
+            refuse_place(name, value)
+        elif option in PAIRS:
+            pair, place = PAIRS[option]
+            taken.setdefault(pair, [0.0, 0.0])[place] = value
+        elif name == "adamw" and option == "decoupled":
+            refuse_coupled(value)
+        else:
+            taken[RENAMED.get(option, option)] = value
+    if name == "sparseadam":
+        return {key: taken[key] for key in ("lr", "betas", "eps")}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in taken.items()}
+
+
+def refuse_place(name: str, place: str) -> None:
+    own = OWN_PLACE.get(name, "outside")
+    if place != own:
+        seen = f"the real {name} has its eps {own}"
+        raise BotecError(seen, f"leave --eps-place {place} out, or --verify")
+
+
+def refuse_coupled(decoupled: bool) -> None:
+    if not decoupled:
+        raise BotecError("the real adamw decays the weight itself", "ask for adam")
+
+
+@contextmanager
+def in_float64() -> Iterator[None]:
+    """Scalars that optimizers keep are in the default type: float64 as long as this lasts."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def trajectory(
+    name: str, options: Mapping[str, Any], gradients: Sequence[float], start: float = 0.0
+) -> list[dict[str, float]]:
+    """The weight and its state before the first step and after each of ``gradients``, in float64.
+
+    A weight is a tensor of one entry (a matrix for Muon, a row of one for a sparse gradient).
+    """
+    import torch
+
+    real = class_of(name)
+    with in_float64():
+        weight = torch.nn.Parameter(torch.full((1, 1) if name == "muon" else (1,), start))
+        optimizer = real([weight], **arguments(name, options))
+        found = [{"w": start}]
+        for gradient in gradients:
+            given = torch.full_like(weight, gradient)
+            weight.grad = given.to_sparse() if name == "sparseadam" else given
+            optimizer.step()
+            found.append({"w": weight.item(), **states_of(optimizer.state[weight])})
+    return found
+
+
+def states_of(state: Mapping[str, Any]) -> dict[str, float]:
+    """The named states of a tensor of one entry."""
+    return {
+        STATES[name]: value.item()
+        for name, value in state.items()
+        if name in STATES and getattr(value, "numel", lambda: 0)() == 1
+    }
+
+
+def kept(name: str, options: Mapping[str, Any], shape: tuple[int, ...] = (64, 32)) -> Kept:
+    """What the real object holds for a tensor of ``shape`` after three steps."""
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(shape))
+    optimizer = class_of(name)([weight], **arguments(name, options))
+    for _ in range(3):
+        given = torch.ones_like(weight)
+        weight.grad = given.to_sparse() if name == "sparseadam" else given
+        optimizer.step()
+    tensors = {key: v for key, v in optimizer.state[weight].items() if isinstance(v, torch.Tensor)}
+    entries = {key: value.numel() for key, value in tensors.items() if value.numel() > 1}
+    return Kept(
+        entries, sum(entries.values()) / weight.numel(), len(tensors) - len(entries)
+    )
