@@ -35,6 +35,7 @@ from botec.program import Program
 ROOT = Path(__file__).resolve().parent.parent
 DATA, KEPT = ROOT / "tests" / "data", ROOT / "build" / "zoo.jsonl"
 BATCH = 20
+DIGITS = {"torchvision": 3, "timm": 2}  # decimals of the published 10⁹, and of timm's 10⁶
 TOLERANCE = 0.005  # of timm's figures, which hold more than multiplications
 EQUAL, EXPLAINED, NEAR, DIFFERS = "equal", "explained", "within 0.5 %", "differs"
 
@@ -97,9 +98,11 @@ def lines_of(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def prints_as(number: int, unit: int, text: str) -> bool:
-    """Whether ``number`` in ``unit`` shows as ``text``, to the digits it has."""
-    digits = len(text.partition(".")[2])
+def prints_as(number: int, unit: int, text: str, digits: int) -> bool:
+    """Whether ``number`` in ``unit``, rounded to ``digits`` decimals, is the published ``text``.
+
+    The published numbers were rounded and lost their last zeros since: 1.6 was 1.60.
+    """
     return abs(number / unit - float(text)) <= 0.5 * 10**-digits * (1 + 1e-9)
 
 
@@ -146,7 +149,7 @@ def judge_torchvision(row: Row) -> Judged:
 
 
 def matches(program: Program, row: Row) -> bool:
-    same = prints_as(multiplications(program), 10**9, row.multiplications)
+    same = prints_as(multiplications(program), 10**9, row.multiplications, DIGITS[row.zoo])
     return same and parameters(program) == int(row.parameters)
 
 
@@ -223,7 +226,7 @@ def judge_timm(row: Row) -> Judged:
     published = float(row.multiplications) * 10**9
     near = abs(count - published) <= TOLERANCE * published
     for cause, explained in causes(row, own, shape):
-        if prints_as(explained, 10**9, row.multiplications):
+        if prints_as(explained, 10**9, row.multiplications, DIGITS[row.zoo]):
             verdict = EQUAL if cause == "" else NEAR if near else EXPLAINED
             return Judged(row.key, shape, count, weights, verdict, cause, explained)
     verdict = NEAR if near else DIFFERS
@@ -363,8 +366,9 @@ def progress(done: int, of: int) -> Iterator[None]:
 
 INTRODUCTION = """# botec beside the numbers the zoos publish
 
-Written by `make accuracy` ({versions}). Every model is counted in shapes, in inference, for one
-example of the documented input; multiplications in 10⁹.
+Written by `make accuracy` ({versions}).
+Every model is counted in shapes, in inference, for one example of the documented input;
+multiplications in 10⁹.
 """
 ABOUT_TORCHVISION = """
 ## torchvision: every classification, segmentation and video model
@@ -435,8 +439,9 @@ def cells(zoo: str, row: Row, one: Judged) -> tuple[str, ...]:
 
 def same_parameters(row: Row, one: Judged) -> bool:
     """Whether the parameters are the published ones, to the digits they have."""
-    unit = 1 if row.zoo == "torchvision" else 10**6
-    return one.parameters is not None and prints_as(one.parameters, unit, row.parameters)
+    if row.zoo == "torchvision" or one.parameters is None:
+        return str(one.parameters) == row.parameters
+    return prints_as(one.parameters, 10**6, row.parameters, DIGITS[row.zoo])
 
 
 def billions(number: int | None) -> str:

@@ -65,10 +65,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its title, and the unit its numbers carry ("" for text)."""
+    """A column of a table: its title, and the unit its numbers carry ("" for text).
+
+    ``apart``: its numbers lie decades apart, and each prints in its own prefix.
+    """
 
     title: str
     unit: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Everything is read off the formulas of the program; nothing is fitted here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botec.analyses.asymptote import (
@@ -21,14 +21,14 @@ from botec.analyses.asymptote import (
 from botec.analyses.crossing import passes
 from botec.analyses.quantities import Known, quantities
 from botec.errors import OutsideRegime
-from botec.poly import Poly, as_poly, at
+from botec.poly import Log2, Poly, Symbol, as_poly, at, log2, plain, product, symbol
 from botec.program import Program, Stream
 from botec.report import Column, Curve, Figure, Figures, Picture, Section, Table, Text
 from botec.units import Quantity
 
 FAR = 10**30  # where the largest power of a dimension is all that counts; whole numbers have no end
 DECADES = tuple(10**power for power in range(7))
-PICTURED = ("flops", "bytes", "memory.peak", "memory.saved")
+PARTIAL = (".backward", ".optimizer")  # phases the sentences leave to the table
 MOST_OWNERS, MOST_OF = 2, 0.9
 CONVENTION = (
     "O(…) keeps, of the formula of the widest regime, the terms that no other outgrows. A term "
@@ -114,7 +114,7 @@ def owned(parts: Mapping[str, Any], name: str, point: Mapping[str, int]) -> str:
         if held < MOST_OF * total:
             found.append(who)
             held += shares[who]
-    return " and ".join(found) + (" most of all" if found and held < MOST_OF * total else "")
+    return ("mostly " if held < MOST_OF * total else "") + " and ".join(found) if found else ""
 
 
 # --- the page -----------------------------------------------------------------------------------
@@ -134,7 +134,8 @@ def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, 
     growing = passings(program)
     found.append(Section("Growth", (growth_table(program, known), Text(CONVENTION))))
     if growing:
-        parts = (*map(Text, sentences(growing)), passing_table(growing))
+        said = sentences(growing)
+        parts = (*map(Text, said), passing_table(growing))
         found.append(Section("Where the fastest term takes over", parts))
     for name in program.dimensions:
         table = decades(program, known, name)
@@ -162,11 +163,11 @@ def sentences(growing: Iterable[Passing]) -> list[str]:
     """``Multiplications of the step: attention passes the rest at S = 21,465.``"""
     found = []
     for one in growing:
-        if one.size is not None and one.size > one.start and one.owners:
-            where = Quantity(one.size).exact
-            owners = one.owners
-            verb = "pass" if " and " in owners else "passes"
-            found.append(f"{one.known.key}: {owners} {verb} the rest at {one.name} = {where}.")
+        whole = not one.known.key.endswith(PARTIAL)
+        if whole and one.size is not None and one.size > one.start:
+            who, where = one.owners or "its fastest term", Quantity(one.size).exact
+            verb = "pass" if " and " in who else "passes"
+            found.append(f"{one.known.key}: {who} {verb} the rest at {one.name} = {where}.")
     return found
 
 
@@ -180,9 +181,8 @@ def passing_table(growing: Iterable[Passing]) -> Table:
 
 
 def power_text(one: Passing) -> str:
-    """The fastest term, the other dimensions left as letters."""
-    names = sorted(one.term.names)
-    return terms_text(leading([one.term], names)) if len(smooth(one.term)) < 4 else str(one.term)
+    """The fastest term, the other dimensions left as letters; floors by what they grow as."""
+    return terms_text(smooth(one.term))
 
 
 def since(one: Passing) -> str:
@@ -203,9 +203,9 @@ def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:
     for size in DECADES:
         values = [value_at(one, name, size) for one in shown]
         if any(value is not None for value in values):
-            rows.append((Quantity(size).exact, *values))
+            rows.append((size, *values))
     rest = ", ".join(f"{n}={value}" for n, value in program.asked.items() if n != name)
-    heads = (Column(name), *(Column(one.key, one.unit) for one in shown))
+    heads = (Column(name, "1", True), *(Column(one.key, one.unit, True) for one in shown))
     return Table(f"At {rest}" if rest else "", heads, tuple(rows))
 
 
@@ -221,7 +221,7 @@ def pictured(table: Table, name: str) -> tuple[Picture, ...]:
     """The table as a picture, both axes in powers of ten."""
     curves = []
     for place, head in enumerate(table.columns[1:], start=1):
-        points = [(int(row[0].replace(",", "")), row[place]) for row in table.rows]
+        points = [(row[0], row[place]) for row in table.rows]
         known = tuple((across, up) for across, up in points if up)
         curves.append(Curve(f"{head.title} [{head.unit}]", known))
     curves = [curve for curve in curves if len(curve.points) > 1]
@@ -245,20 +245,28 @@ def regimes(program: Program, known: Mapping[str, Known]) -> tuple[Text, ...]:
 
 def differs(one: Known, stream: Stream, widest: Stream) -> bool:
     """Whether a regime's formula is another than the widest one's at the sizes it fixes."""
-    fixed = stream.regime.fixed
-    free = {name: Poly({((name, 1),): 1}) for name in one.program.dimensions}
-    values = {**free, **fixed}
-    return {substituted(p, values) for p in one.of(widest)} != {
-        substituted(p, values) for p in one.of(stream)
-    }
+    wide, own = ({put(p, stream.regime.fixed) for p in one.of(s)} for s in (widest, stream))
+    return wide != own
 
 
-def substituted(poly: Any, values: Mapping[str, Any]) -> Any:
-    """A formula with some sizes put in; as it stands where a floor is of a size put in."""
-    try:
-        return as_poly(at(poly, values))
-    except TypeError:
-        return as_poly(poly)
+def put(poly: Any, sizes: Mapping[str, int]) -> Any:
+    """A formula with some dimensions' sizes put in, inside floors and logarithms too."""
+    total: Any = as_poly(0)
+    for monomial, factor in as_poly(poly).terms.items():
+        total = total + factor * product(put_symbol(b, sizes) ** power for b, power in monomial)
+    return plain(total)
+
+
+def put_symbol(base: Symbol, sizes: Mapping[str, int]) -> Any:
+    if isinstance(base, str):
+        return sizes.get(base, symbol(base))
+    inner = base.of if isinstance(base, Log2) else base.base
+    inner = put_symbol(inner, sizes) if isinstance(inner, str) else put(inner, sizes)
+    if isinstance(base, Log2):
+        return log2(inner)
+    if isinstance(inner, int):
+        return (inner + base.shift) // base.divisor
+    return symbol(base if isinstance(base.base, str) else replace(base, base=inner))
 
 
 def formula_text(formulas: tuple[Any, ...]) -> str:

@@ -14,9 +14,11 @@ def grow(asked: Asked) -> Answer:
     from dataclasses import replace
 
     from botec.analyses.growth import sections
+    from botec.analyses.quantities import quantities
     from botec.estimate import report
     from botec.read import read
 
     program = read(asked.model, *asked.inputs, **asked.options)
-    page = report(program)
-    return Answer(replace(page, sections=sections(program, page.figures)))
+    page, known = report(program), quantities(program)
+    figures = {key: figure for key, figure in page.figures.items() if key in known}
+    return Answer(replace(page, figures=figures, sections=sections(program, figures)))

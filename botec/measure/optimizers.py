@@ -144,3 +144,13 @@ def kept(name: str, options: Mapping[str, Any], shape: tuple[int, ...] = (64, 32
     return Kept(
         entries, sum(entries.values()) / weight.numel(), len(tensors) - len(entries)
     )
+
+
+def judge(
+    name: str, options: Mapping[str, Any], gradients: Sequence[float], start: float
+) -> tuple[list[dict[str, float]], float, str]:
+    """The real path, the values kept for each parameter of a vector (Muon: a matrix), and how."""
+    real = class_of(name)
+    path = trajectory(name, options, gradients, start)
+    found = kept(name, options, (64, 32) if name == "muon" else (64,))
+    return path, found.per_parameter, f"{real.__module__.partition('.')[0]}'s {real.__name__}, float64"

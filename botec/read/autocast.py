@@ -15,7 +15,7 @@ A trained weight is cast once and the cast kept until the outermost block ends (
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FunctionType
 from typing import Any
@@ -31,7 +31,7 @@ BOTH_KEYS = torch._C.DispatchKeySet(OWN_KEY) | torch._C.DispatchKeySet(
 )
 # Functions of torch that take a device's name: a model that asks its tensors would say "meta".
 ASKED_BY_NAME = ("is_autocast_enabled", "get_autocast_dtype")
-Plan = tuple[Any, ...]
+Plan = tuple[tuple[int, Any], ...]
 PLANS: dict[Any, Plan] = {}
 
 
@@ -86,20 +86,20 @@ class Casting:
         if plan is None:
             plan = PLANS[key] = asked_plan(self.op, args, kwargs)
         with torch._C._ExcludeDispatchKeyGuard(BOTH_KEYS):
-            if any(kind is not None for kind in plan):
-                wanted = iter(plan)
-                args, kwargs = exchanged((args, kwargs), lambda one: self.cast(one, next(wanted)))
+            if plan:
+                for place, kind in plan:
+                    tensors[place] = self.cast(tensors[place], kind)
+                args, kwargs = exchanged((args, kwargs), iter(tensors))
             return self.op(*args, **kwargs)
 
     def cast(self, tensor: Any, kind: Any) -> Any:
-        """``tensor`` in the planned type; a trained weight's cast is kept."""
-        if kind is None:
-            return tensor
+        """``tensor`` in the planned type; a trained weight's cast is kept, gradients or not."""
         if not self.keeps(tensor, kind):
             return tensor.to(kind)
         kept = self.casts.get(id(tensor))
         if kept is None:
-            kept = self.casts[id(tensor)] = (tensor, tensor.to(kind))
+            with torch.enable_grad():
+                kept = self.casts[id(tensor)] = (tensor, tensor.to(kind))
         return kept[1]
 
     def keeps(self, tensor: Any, kind: Any) -> bool:
@@ -125,14 +125,14 @@ def tensors_of(value: Any) -> Iterator[Any]:
         yield from tensors_of(list(value.values()))
 
 
-def exchanged(value: Any, other: Callable[[Any], Any]) -> Any:
+def exchanged(value: Any, others: Iterator[Any]) -> Any:
     """Nested arguments with every tensor replaced, in the order of :func:`tensors_of`."""
     if isinstance(value, torch.Tensor):
-        return other(value)
+        return next(others)
     if isinstance(value, (list, tuple)):
-        return type(value)([exchanged(one, other) for one in value])
+        return type(value)([exchanged(one, others) for one in value])
     if isinstance(value, dict):
-        return {name: exchanged(one, other) for name, one in value.items()}
+        return {name: exchanged(one, others) for name, one in value.items()}
     return value
 
 
@@ -145,25 +145,26 @@ class Watched(TorchDispatchMode):
 
     def __init__(self, tensors: list[Any]) -> None:
         super().__init__()
-        self.tensors, self.plan = tensors, [None] * len(tensors)
+        self.tensors, self.plan = tensors, list[tuple[int, Any]]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         places = [place for place, one in enumerate(self.tensors) if args and one is args[0]]
         if func is not torch.ops.aten._to_copy.default or not places:
             raise AskedError
-        self.plan[places[0]] = kwargs["dtype"]
+        self.plan.append((places[0], kwargs["dtype"]))
         return func(*args, **kwargs)
 
 
 def asked_plan(op: Any, args: Any, kwargs: Any) -> Plan:
-    """For every tensor of a call the type the CPU's autocast kernel casts it to, or ``None``."""
+    """The casts the CPU's autocast kernel makes for a call: (which tensor, to what), in order.
+
+    The compiler decides the order; it shows in when a cast's gradient is made.
+    """
     kinds = [one.dtype for one in tensors_of((args, kwargs))]
-    with _disable_current_modes(), torch._C._ExcludeDispatchKeyGuard(
-        torch._C.DispatchKeySet(OWN_KEY)
-    ), torch.no_grad():  # fmt: skip
+    own = torch._C.DispatchKeySet(OWN_KEY)
+    with _disable_current_modes(), torch._C._ExcludeDispatchKeyGuard(own), torch.no_grad():
         tiny = [torch.zeros((), dtype=kind) for kind in kinds]
-        left = iter(tiny)
-        args, kwargs = exchanged((args, kwargs), lambda _: next(left))
+        args, kwargs = exchanged((args, kwargs), iter(tiny))
         with Watched(tiny) as watched:
             try:
                 op(*args, **kwargs)

@@ -16,7 +16,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def kernels(capability: int) -> dict[str, Callable[..., Any]]:
-    """The composite functions a CUDA device of ``capability`` (80 for sm_80) answers with its own."""
+    """Functions a CUDA device of ``capability`` (80 for sm_80) answers with its own kernels."""
 
     def attention(
         query: Any,
@@ -128,7 +128,7 @@ def wants_gradient(*tensors: Any) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
-def dropout(input: Any, p: float, train: bool) -> Any:  # noqa: A002 - the schema's own name
+def dropout(input: Any, p: float, train: bool) -> Any:
     """One fused kernel that keeps a mask of truth values."""
     if not train or p == 0.0 or input.numel() == 0:
         return input
@@ -138,7 +138,7 @@ def dropout(input: Any, p: float, train: bool) -> Any:  # noqa: A002 - the schem
 
 
 def rms_norm(
-    input: Any,  # noqa: A002 - the schema's own name
+    input: Any,
     normalized_shape: Any,
     weight: Any = None,
     eps: float | None = None,

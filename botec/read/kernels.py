@@ -12,17 +12,28 @@ from dataclasses import replace
 from typing import Any
 
 from botec.calls import ITEM_BYTES, Call
-from botec.poly import product, round_up
+from botec.poly import round_up
 from botec.program import BIRTH, DEATH, OP, PHASE, Storage, Stream
 
 Arguments = Mapping[str, Any]
-PRODUCTS = ("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten.addmv", "aten.mv", "aten.dot")
+PRODUCTS = (
+    "aten.mm",
+    "aten.addmm",
+    "aten.bmm",
+    "aten.baddbmm",
+    "aten.addmv",
+    "aten.mv",
+    "aten.dot",
+)
 WORKSPACE = {75: 8_519_680, 80: 8_519_680, 90: 33_554_432}  # cuBLAS's default, by generation
 
 
 def with_kernel_memory(stream: Stream, capability: int) -> Stream:
-    """A stream with what CUDA's kernels take for themselves: temporaries inside ops, and the matrix
-    library's workspaces, one for the forward and one for the backward thread, there from the start."""
+    """A stream with what CUDA's kernels take for themselves.
+
+    Temporaries inside ops, and the matrix library's workspaces: one for the forward and one for the
+    backward thread, there from the start of a step that is not the first.
+    """
     storages = list(stream.storages)
     kinds, index, scopes = array("i"), array("i"), array("i")
 
@@ -81,12 +92,12 @@ def efficient_backward(arguments: Arguments, capability: int) -> list[Any]:
     query, value = arguments["query"], arguments["value"]
     batch, heads, length, width = query.shape
     single = query.dtype == "float32"
-    product_ = batch * heads * length * value.shape[-1] * 4
+    products = batch * heads * length * value.shape[-1] * 4
     sums = batch * heads * length * 4
     rows = 64 if single or width <= 64 else 128
     columns = 64 if single or width <= 64 else 128
     tiles = batch * heads * divided(length, rows) * divided(width, columns)
-    larger = [product_] * (1 if single else 3) + [sums, sums]
+    larger = [products] * (1 if single else 3) + [sums, sums]
     return [*larger, tiles * (16 + rows * columns * 4)]
 
 
@@ -96,7 +107,10 @@ def divided(size: Any, unit: int) -> Any:
 
 
 def flash_backward(arguments: Arguments, capability: int) -> list[Any]:
-    """Row sums and the queries' gradient in float32, rows in blocks of 128; grouped keys expanded."""
+    """Row sums and the queries' gradient in float32, rows in blocks of 128; grouped keys expanded.
+
+    ``flash_api.cpp``'s backward.
+    """
     query, key = arguments["query"], arguments["key"]
     batch, heads, length, width = query.shape
     rows = round_up(length, 128)
@@ -108,14 +122,7 @@ def flash_backward(arguments: Arguments, capability: int) -> list[Any]:
     return found
 
 
-def packed_copy(arguments: Arguments, capability: int) -> list[Any]:
-    """A norm's input that is not packed is copied first."""
-    return [] if arguments.get("packed", True) else [arguments["input"].bytes]
-
-
 TEMPORARIES: dict[str, Callable[[Arguments, int], list[Any]]] = {
     "aten._scaled_dot_product_efficient_attention_backward": efficient_backward,
     "aten._scaled_dot_product_flash_attention_backward": flash_backward,
 }
-
-__all__ = ["product", "temporaries", "with_kernel_memory"]

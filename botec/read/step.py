@@ -70,7 +70,10 @@ class Subject:
         given = [*positional, *named_inputs.values()]
         self.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
         try:
-            with listening(recorder, self.capability), scoped(self.scopes, recorder, self.checkpointed()):
+            with (
+                listening(recorder, self.capability),
+                scoped(self.scopes, recorder, self.checkpointed()),
+            ):
                 self.train(recorder, positional, named_inputs)
         except Exception as error:
             raise explained(recorder.failure or error, self.source.name, point) from error
@@ -226,7 +229,7 @@ def optimizer_named(name: str, parameters: list[Any], whole_lists: bool = False)
 
 @contextmanager
 def listening(recorder: Recorder, capability: int | None = None) -> Iterator[None]:
-    """The recorder's mode, the target device's decisions, and no garbage collector to move a death."""
+    """The recorder's mode, the device's decisions, and no garbage collector to move a death."""
     was_enabled = gc.isenabled()
     gc.collect(0)
     gc.freeze()

@@ -9,7 +9,9 @@
     SECTION = {"title", "parts": [PART]}
     PART    = {"part": "figures", "keys": [KEY], "titles": {KEY: TEXT},
                "whys": {KEY: {"rule": TEXT, "measured": TEXT}}}
-            | {"part": "table", "title", "columns": [{"title", "unit"}], "rows": [[CELL]], "total"}
+            | {"part": "table", "title", "columns": [{"title", "unit"[, "apart"]}], "rows": [[CELL]], "total"}
+            | {"part": "picture", "title", "across": {"title", "unit"}, "up": {"title", "unit"},
+               "curves": [{"title", "points": [[ACROSS, UP]]}]}
             | {"part": "text", "text", "kind"}
 
 Numbers are raw, in their figure's or column's unit; whole ones stay whole however large. Unknown is
@@ -32,9 +34,11 @@ from botec.report import (
     STATUSES,
     Column,
     Counted,
+    Curve,
     Figure,
     Figures,
     Measured,
+    Picture,
     Report,
     Ruled,
     Section,
@@ -110,23 +114,42 @@ def section_object(section: Section, figures: Mapping[str, Figure]) -> dict[str,
     return {"title": section.title, "parts": [part_object(part, figures) for part in section.parts]}
 
 
-def part_object(part: Figures | Table | Text, figures: Mapping[str, Figure]) -> dict[str, Any]:
+def part_object(
+    part: Figures | Table | Picture | Text, figures: Mapping[str, Figure]
+) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"part": "text", "text": part.text, "kind": part.kind}
     if isinstance(part, Table):
         return {
             "part": "table",
             "title": part.title,
-            "columns": [{"title": column.title, "unit": column.unit} for column in part.columns],
+            "columns": [column_object(column) for column in part.columns],
             "rows": plain(part.rows),
             "total": plain(part.total),
         }
+    if isinstance(part, Picture):
+        return picture_object(part)
     known = [key for key in part.keys if key in figures]
     return {
         "part": "figures",
         "keys": list(part.keys),
         "titles": {key: figures[key].title for key in known},
         "whys": {key: whys for key in known if (whys := whys_of(figures[key]))},
+    }
+
+
+def column_object(column: Column) -> dict[str, Any]:
+    apart = {"apart": True} if column.apart else {}
+    return {"title": column.title, "unit": column.unit, **apart}
+
+
+def picture_object(picture: Picture) -> dict[str, Any]:
+    return {
+        "part": "picture",
+        "title": picture.title,
+        "across": column_object(picture.across),
+        "up": column_object(picture.up),
+        "curves": [{"title": each.title, "points": plain(each.points)} for each in picture.curves],
     }
 
 
@@ -264,29 +287,51 @@ def section_from(section: Any, place: str) -> Section:
     return Section(field(entry, "title", str, place), tuple(part_from(p, place) for p in parts))
 
 
-def part_from(part: Any, place: str) -> Figures | Table | Text:
+def part_from(part: Any, place: str) -> Figures | Table | Picture | Text:
     entry = object_in(part, place)
     kind = field(entry, "part", str, place)
     if kind == "figures":
         return Figures(texts(entry, "keys", place))
     if kind == "table":
         return table_from(entry, place)
+    if kind == "picture":
+        return picture_from(entry, place)
     if kind == "text":
         return Text(field(entry, "text", str, place), field(entry, "kind", str, place))
-    raise broken(f"{place} has a part {kind!r}, none of figures, table, text")
+    raise broken(f"{place} has a part {kind!r}, none of figures, table, picture, text")
 
 
 def table_from(entry: dict[str, Any], place: str) -> Table:
     place = f"table {field(entry, 'title', str, place)!r}"
-    columns = tuple(
-        Column(field(column, "title", str, place), field(column, "unit", str, place))
-        for column in (object_in(each, place) for each in field(entry, "columns", list, place))
-    )
+    columns = tuple(column_from(each, place) for each in field(entry, "columns", list, place))
     rows = field(entry, "rows", list, place)
     total = None if entry.get("total") is None else field(entry, "total", list, place)
     for row in rows if total is None else [*rows, total]:
         check_row(row, columns, place)
     return Table(entry["title"], columns, frozen(rows), frozen(total))
+
+
+def column_from(column: Any, place: str) -> Column:
+    entry = object_in(column, place)
+    title, unit = field(entry, "title", str, place), field(entry, "unit", str, place)
+    return Column(title, unit, entry.get("apart") is True)
+
+
+def picture_from(entry: dict[str, Any], place: str) -> Picture:
+    place = f"picture {field(entry, 'title', str, place)!r}"
+    across, up = (column_from(entry.get(axis), place) for axis in ("across", "up"))
+    curves = tuple(curve_from(each, place) for each in field(entry, "curves", list, place))
+    return Picture(entry["title"], across, up, curves)
+
+
+def curve_from(curve: Any, place: str) -> Curve:
+    entry = object_in(curve, place)
+    points = field(entry, "points", list, place)
+    if not all(isinstance(point, list) and len(point) == 2 for point in points):
+        raise broken(f"a point of {place} is no pair")
+    for point in points:
+        check_row(point, (Column("across", "1"), Column("up", "1")), place)
+    return Curve(field(entry, "title", str, place), frozen(points))
 
 
 def check_row(row: Any, columns: tuple[Column, ...], place: str) -> None:

@@ -99,7 +99,7 @@ def largest_somewhere(line: tuple[int, int], lines: Any) -> bool:
         ([B], [B]),
         ([B, B + 1, B * 2 - 3], [B + 1, B * 2 - 3]),
         ([B + 1, B + 1], [B + 1]),
-        ([B * 2, B + S, S * 2], [B * 2, S * 2]),
+        ([B * 4, B + S, S * 4], [B * 4, S * 4]),
         ([B * S, B * 2], [B * S]),
         ([B * S, B * 3], [B * S, B * 3]),
         ([as_poly(5), as_poly(7)], [as_poly(7)]),
@@ -107,7 +107,7 @@ def largest_somewhere(line: tuple[int, int], lines: Any) -> bool:
     ],
 )
 def test_known_envelopes(polys: list[Poly], kept: list[Poly]) -> None:
-    """From two upwards: 2·B is never above B·S, 3·B is where S = 2."""
+    """From two upwards: 2·B is never above B·S, 3·B is where S = 2; B + S is below the larger."""
     assert upper_envelope(polys, {"B": 2, "S": 2}) == tuple(kept)
 
 

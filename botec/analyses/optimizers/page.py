@@ -1,0 +1,217 @@
+"""``botec optimizer``: one optimizer on one page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from botec.analyses.optimizers import find
+from botec.analyses.optimizers.figures import STATES, figures, judged, raw
+from botec.analyses.optimizers.method import MEANINGS, Limit, option_name, options_of
+from botec.analyses.optimizers.path import Way, change
+from botec.errors import BadInput
+from botec.report import Column, Figure, Figures, Report, Section, Table, Text
+from botec.units import Quantity
+
+DECADES = tuple(range(-12, 7))
+FACTORS = (10.0, 0.1, 0.0, -1.0)
+MOST_STEPS, WARM = 10**9, 10_000
+SYMBOLS = {
+    "w₀": "the weight at the start", "c": "the constant gradient", "t": "the steps taken",
+    "k": "the number of a step, 1 to t", "d": "what decay leaves of a weight, 1 - η λ",
+    "m": "the average of gradients", "v": "the average of their squares",
+    "b": "the momentum", "s": "the sum of squares, or a step over η where it has an index",
+    "u": "what is divided, or divides", "r": "a factor of the step", "p": "√(1 - β₂^k)",
+}  # fmt: skip
+
+
+def asked(
+    name: str, gradient: float = 1.0, steps: int = 1000, start: float = 0.0, **given: Any
+) -> Way:
+    """The optimizer called ``name`` with the options given, on its way from ``start``.
+
+    Raises :class:`~botec.errors.BotecError` for an unknown optimizer or option, and for numbers
+    without a meaning.
+    """
+    method = find(name)
+    if not (math.isfinite(gradient) and gradient):
+        seen = "it moves nothing" if gradient == 0 else "not a finite number"
+        raise BadInput(seen, "give a number that is not 0", f"--gradient {gradient:g}")
+    if not math.isfinite(start):
+        raise BadInput("not a finite number", "give a number", f"--start {start}")
+    if not 1 <= steps <= MOST_STEPS:
+        raise BadInput("not a number of steps", f"give one from 1 to {MOST_STEPS:,}", f"--steps {steps}")
+    options = options_of(method, given)
+    if options.lr == 0:
+        raise BadInput("a rate of 0 moves nothing", "give a rate above 0", "--lr 0")
+    return Way(method, options, float(gradient), steps, float(start))
+
+
+def report(
+    way: Way, path: Sequence[Mapping[str, float]] = (), kept: float | None = None, how: str = ""
+) -> Report:
+    """The page; ``path`` and ``kept`` are the real optimizer's where it was run."""
+    from botec import __version__
+
+    try:
+        found = figures(way)
+        if kept is not None:
+            found = judged(way, found, path, kept, how)
+        parts = tuple(sections(way, found))
+    except OverflowError:
+        seen = "the weight grows beyond all numbers"
+        raise BadInput(seen, "give a smaller rate, decay or gradient, or fewer steps") from None
+    return Report(
+        model={"name": way.method.title, "source": way.method.source},
+        setting=setting(way),
+        figures=found,
+        sections=parts,
+        notes=(f"Source: {way.method.source}.", *way.method.notes),
+        version=__version__,
+    )
+
+
+def setting(way: Way) -> dict[str, Any]:
+    """What a formula's names stand for."""
+    given = {"gradient": way.gradient, "steps": way.steps, "start": way.start}
+    return {"optimizer": way.method.name, **given, **vars(way.options)}
+
+
+def sections(way: Way, found: Mapping[str, Figure]) -> Iterator[Section]:
+    """The page in reading order."""
+    yield Section("Options", (option_table(way),))
+    yield Section("What it keeps", (keys(found, "state"), kept_text(way)))
+    names = ("w", *(name for name in STATES), "step", "error")
+    yield Section("Under a constant gradient", (keys(found, *names), way_table(way)))
+    yield Section("Why", tuple(derivation(way)))
+    yield Section("Speed", (keys(found, "speed", "rest", "halflife", "settled"),))
+    yield Section("The size of the gradient", (keys(found, "scale"), scale_table(way)))
+    if "optimizer.uncorrected" in found:
+        yield Section("Bias correction", (keys(found, "uncorrected"), correction_table(way)))
+    parts = (keys(found, "noise", "alternating"), change_table(way))
+    yield Section("When the gradient changes", parts)
+    if way.method.limit:
+        limit = way.method.limit(way.options)
+        yield Section("Stability", (keys(found, "stability"), *stability_text(limit)))
+
+
+def keys(found: Mapping[str, Figure], *names: str) -> Figures:
+    """The figures of these names, and those under them."""
+    every = [key for name in names for key in found if belongs(key, name)]
+    return Figures(tuple(dict.fromkeys(every)))
+
+
+def belongs(key: str, name: str) -> bool:
+    return key == f"optimizer.{name}" or key.startswith(f"optimizer.{name}.")
+
+
+def option_table(way: Way) -> Table:
+    rows = []
+    for name, value in vars(way.options).items():
+        meaning = MEANINGS[name]
+        text = value if isinstance(value, str) else plain(value)
+        rows.append((option_name(name), meaning.symbol, text, meaning.text))
+    heads = tuple(map(Column, ("option", "sign", "value", "what it is")))
+    return Table("", heads, tuple(rows))
+
+
+def plain(value: Any) -> str:
+    """A value as text of its own prefix: columns of decades share none."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(Quantity(value))
+
+
+def kept_text(way: Way) -> Text:
+    names = way.method.kept(way.options)
+    if not names:
+        return Text("Nothing: the next step needs the gradient alone.")
+    what = "; ".join(STATES[name] for name in names)
+    return Text(f"For each parameter: {what}.")
+
+
+def way_table(way: Way) -> Table:
+    """The weight, its step and its state at 1, 2, 5, 10, … steps."""
+    stops = sorted({min(n * 10**p, way.steps) for p in range(10) for n in (1, 2, 5)})
+    states = [way.at(stop) for stop in stops]
+    names = [name for name in STATES if name in states[-1]]
+    rows = [
+        (plain(t), plain(s["w"]), plain(way.moved(t)), *(plain(s[name]) for name in names))
+        for t, s in zip(stops, states, strict=True)
+    ]
+    heads = ("step", "weight", "size of the step", *(STATES[name] for name in names))
+    return Table("", tuple(map(Column, heads)), tuple(rows))
+
+
+def derivation(way: Way) -> Iterator[Text]:
+    """The closed form step by step, after what its signs mean."""
+    lines = way.method.derivation(way.options)
+    if way.reason:
+        yield Text(f"There is no closed form here: {way.reason}. The update rule was run.", "warning")
+    text = " ".join(lines)
+    signs = {MEANINGS[name].symbol: MEANINGS[name].text for name in way.method.options}
+    told = [f"{sign} {what}" for sign, what in {**signs, **SYMBOLS}.items() if sign in text]
+    yield Text("; ".join(told) + ".")
+    for line in lines:
+        yield Text(line, "formula")
+
+
+def scale_table(way: Way) -> Table:
+    """How far it comes with gradients of 1e-12 to 1e6, beside the farthest and in rates."""
+    ways = [Way(way.method, way.options, 10.0**p, way.steps, way.start) for p in DECADES]
+    lengths = [abs(each.at(each.steps)["w"] - way.start) for each in ways]
+    most = max(lengths)
+    rows = tuple(
+        (f"1e{power}", plain(length), plain(length / way.options.lr), plain(length / most))
+        for power, length in zip(DECADES, lengths, strict=True)
+    )
+    heads = ("gradient", "way", "way over η", "beside the farthest")
+    title = f"The way after {Quantity(way.steps)} steps by the gradient's size"
+    return Table(title, tuple(map(Column, heads)), rows)
+
+
+def correction_table(way: Way) -> Table:
+    """What the averages hold of a constant, and the step with and without correction."""
+    o, rows = way.options, []
+    for t in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000):
+        m, v = 1 - o.beta1**t, 1 - o.beta2**t
+        rows.append((plain(t), m, v, 1.0, raw(o, t)))
+    units = ("", "", "", "1", "1")
+    names = ("step", "m over c", "v over c²", "corrected step over η", "uncorrected")
+    return Table("", tuple(map(Column, names, units)), tuple(rows))
+
+
+def change_table(way: Way) -> Table:
+    """What a jump of the gradient does, from a settled state."""
+    averages = way.method.averages(way.options).values()
+    longest = max((1 / (1 - kept) for kept in averages), default=1)
+    warm, after = (min(WARM, round(times * longest) + 2) for times in (10, 10))
+    rows = []
+    for factor in FACTORS:
+        found = change(way, factor, warm, after)
+        within = plain(found.within) if found.within else "not yet"
+        numbers = (found.before, found.largest, found.settled, found.coasted)
+        before, largest, settled, coasted = (plain(number) for number in numbers)
+        rows.append((plain(factor), before, largest, plain(found.at), settled, within, coasted))
+    heads = (
+        "new gradient over old", "step before", "largest after", "at", "last", "settled after",
+        "way on before it turns",
+    )  # fmt: skip
+    title = f"After {warm:,} steps at the gradient, {after:,} at the new one (steps along the old way)"
+    return Table(title, tuple(map(Column, heads)), tuple(rows))
+
+
+def stability_text(limit: Limit) -> Iterator[Text]:
+    """What the limit speaks of."""
+    bowl = "The bowl is h w²/2, h its curvature; beyond the limit the weight swings ever wider."
+    if limit.value is None or limit.value == 0:
+        yield Text(f"{limit.why}.".capitalize())
+        return
+    yield Text(bowl)
+    if limit.divided:
+        yield Text(
+            "The divisor is √v̂ + ε, taken as constant. Near a minimum v̂ goes to 0 and the limit on "
+            "h to the limit times ε; a larger h keeps the weight swinging so widely that its own "
+            "gradients hold √v̂ up: the edge of stability."
+        )
