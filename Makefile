@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs clean
+.PHONY: help demo test test-all lint format docs accuracy counters clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +37,12 @@ format: $(READY)
 
 docs: $(READY)
 	@$(RUN) docs/make_cli.py
+
+accuracy: $(READY)
+	@$(RUN) benchmarks/zoo.py -o docs/zoo.md
+
+counters: $(READY)
+	@$(RUN) benchmarks/counters.py -o docs/counters.md
 
 # The environment: made when missing, made new when what it is made from changes. A fresh machine's
 # pip is too old for dependency groups, hence the first line of pip.

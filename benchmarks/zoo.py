@@ -183,11 +183,10 @@ def built_with(model: str, weights: Any) -> Any:
     """The module as these weights build it, without fetching or loading one number of them."""
     import torch
 
-    nothing: dict[str, Any] = {}
     with (
         torch.device("meta"),
-        mock.patch.object(type(weights), "get_state_dict", lambda *_, **__: nothing),
-        mock.patch.object(torch.nn.Module, "load_state_dict", lambda *_, **__: None),
+        mock.patch.object(type(weights), "get_state_dict", return_value={}),
+        mock.patch.object(torch.nn.Module, "load_state_dict", return_value=None),
     ):
         return library().get_model(model, weights=weights)
 

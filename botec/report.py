@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 STATUSES = ("exact", "complete", "partial", "estimate", "unknown")
 
@@ -121,12 +121,15 @@ class Figures:
     keys: tuple[str, ...]
 
 
+Part: TypeAlias = Figures | Table | Picture | Text
+
+
 @dataclass(frozen=True)
 class Section:
     """A titled part of the page: figures, tables, pictures and texts in reading order."""
 
     title: str
-    parts: tuple[Figures | Table | Picture | Text, ...]
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,21 +43,22 @@ def outputs(page: str) -> Iterator[tuple[Block, str | None, tuple[int, int]]]:
     """
     names: dict[str, object] = {}
     printed = None
-    for match in BLOCK.finditer(page):
-        mark, language, text = match.groups()
-        block = Block(page.count("\n", 0, match.start(3)), language, text)
-        if mark == "run":
-            printed = tidy(run(block, names))
-            yield block, None, match.span(3)
-        elif mark == "prints" and printed is not None:
-            yield block, printed, match.span(3)
+    with tempfile.TemporaryDirectory() as folder:
+        for match in BLOCK.finditer(page):
+            mark, language, text = match.groups()
+            block = Block(page.count("\n", 0, match.start(3)), language, text)
+            if mark == "run":
+                printed = tidy(run(block, names, folder))
+                yield block, None, match.span(3)
+            elif mark == "prints" and printed is not None:
+                yield block, printed, match.span(3)
 
 
-def run(block: Block, names: dict[str, object]) -> str:
-    """What ``block`` prints. ``names`` are the page's Python names."""
+def run(block: Block, names: dict[str, object], folder: str) -> str:
+    """What ``block`` prints. ``names`` are the page's Python names, ``folder`` its files' place."""
     if block.language == "python":
         out = io.StringIO()
-        with contextlib.redirect_stdout(out):
+        with contextlib.redirect_stdout(out), contextlib.chdir(folder):
             exec(compile(block.text, f"line {block.line}", "exec"), names)
         return out.getvalue()
     assert block.language == "bash", f"line {block.line}: a {block.language} block cannot be run"

@@ -93,9 +93,7 @@ def monotone(differences: Sequence[int], begin: int, end: int | None) -> Runs:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (
-                (middle, high)
-                if sign_of(value(differences, middle)) == sign
-                else (low, middle)
+                (middle, high) if sign_of(value(differences, middle)) == sign else (low, middle)
             )
         runs.append((high, sign_of(value(differences, high))))
     return runs

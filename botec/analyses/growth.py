@@ -23,7 +23,7 @@ from botec.analyses.quantities import Known, quantities
 from botec.errors import OutsideRegime
 from botec.poly import Log2, Poly, Symbol, as_poly, at, log2, plain, product, symbol
 from botec.program import Program, Stream
-from botec.report import Column, Curve, Figure, Figures, Picture, Section, Table, Text
+from botec.report import Column, Curve, Figure, Figures, Part, Picture, Section, Table, Text
 from botec.units import Quantity
 
 FAR = 10**30  # where the largest power of a dimension is all that counts; whole numbers have no end
@@ -133,15 +133,13 @@ def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, 
         return (*found, Section("Growth", (Text(text),)))
     growing = passings(program)
     found.append(Section("Growth", (growth_table(program, known), Text(CONVENTION))))
-    if growing:
-        said = sentences(growing)
-        parts = (*map(Text, said), passing_table(growing))
-        found.append(Section("Where the fastest term takes over", parts))
     for name in program.dimensions:
+        own = [one for one in growing if one.name == name]
         table = decades(program, known, name)
-        if table.rows:
-            picture = pictured(table, name)
-            found.append(Section(f"Growth in {name}", (table, *picture)))
+        if own and table.rows:
+            said: Iterable[Part] = map(Text, sentences(own))
+            parts = (*said, passing_table(own), table, *pictured(table, name))
+            found.append(Section(f"Growth in {name}", parts))
     other = regimes(program, known)
     return (*found, Section("Other regimes", other)) if other else tuple(found)
 
@@ -172,12 +170,10 @@ def sentences(growing: Iterable[Passing]) -> list[str]:
 
 
 def passing_table(growing: Iterable[Passing]) -> Table:
-    """Every figure's fastest term in each dimension, its owner, and where it passes the rest."""
-    rows = tuple(
-        (one.name, one.known.key, power_text(one), one.owners or "", since(one)) for one in growing
-    )
-    heads = ("dimension", "figure", "fastest term", "from", "passes the rest")
-    return Table("", tuple(map(Column, heads)), rows)
+    """Every figure's fastest term in a dimension, who owns it, and where it passes the rest."""
+    rows = tuple((one.known.key, power_text(one), one.owners, since(one)) for one in growing)
+    heads = ("figure", "fastest term", "owned by", "passes the rest")
+    return Table("The fastest terms", tuple(map(Column, heads)), rows)
 
 
 def power_text(one: Passing) -> str:
@@ -272,5 +268,3 @@ def put_symbol(base: Symbol, sizes: Mapping[str, int]) -> Any:
 def formula_text(formulas: tuple[Any, ...]) -> str:
     texts = list(map(str, formulas))
     return texts[0] if len(texts) == 1 else f"max({', '.join(texts)})"
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -25,6 +26,11 @@ class Asked:
     model: str
     inputs: tuple[Any, ...]
     options: dict[str, Any]
+
+    @property
+    def point(self) -> dict[str, int]:
+        """The sizes given to dimensions: ``{"B": 32}``."""
+        return {name: size for name, size in self.options.items() if name not in MODEL_KEYS}
 
 
 class OneOf(click.Choice):
@@ -93,17 +99,24 @@ OUTPUT_OPTIONS = (
 )
 
 
-def command(*parameters: Any) -> Callable[[Callable[..., Answer]], click.Command]:
+def command(*parameters: Any, points: bool = False) -> Callable[..., click.Command]:
     """Make a function that returns an :class:`Answer` a command.
 
     ``parameters`` are its click arguments and options, which it is given by name; the options of
-    output are added. The command has the function's name (``_`` as ``-``) and its docstring.
+    output are added. The command has the function's name (``_`` as ``-``) and its docstring. One
+    that writes ``points`` itself is given the FILE of ``-o`` as ``points`` where it is one for them
+    (``.csv``, ``.parquet``), else ``None``.
     """
 
     def declare(ask: Callable[..., Answer]) -> click.Command:
         def run(as_json: bool, file: str | None, plain: bool, **given: Any) -> int:
             about = question_in_words(click.get_current_context())
-            answer = lambda: working(about, lambda: ask(**given))  # noqa: E731
+            if points:
+                from botec.write.points import takes
+
+                given["points"] = file if takes(file) else None
+                file = None if takes(file) else file
+            answer = partial(working, about, partial(ask, **given))
             return answered(about, answer, Output(as_json, file, plain))
 
         run.__doc__ = ask.__doc__

@@ -49,8 +49,14 @@ FLAGS = {
     click.option("--gradient", type=float, default=1.0, show_default=True, help="Constant."),
     click.option("--steps", type=int, default=1000, show_default=True),
     click.option("--start", type=float, default=0.0, show_default=True, help="The first weight."),
-    *(click.option(f"--{name}", type=float, metavar="X", help=text) for name, text in NUMBERS.items()),
-    *(click.option(f"--{name}/--no-{name}", default=None, help=text) for name, text in FLAGS.items()),
+    *(
+        click.option(f"--{name}", type=float, metavar="X", help=text)
+        for name, text in NUMBERS.items()
+    ),
+    *(
+        click.option(f"--{name}/--no-{name}", default=None, help=text)
+        for name, text in FLAGS.items()
+    ),
     click.option(
         "--eps-place",
         type=click.Choice(["outside", "inside", "uncorrected"]),
@@ -58,7 +64,9 @@ FLAGS = {
     ),
     click.option("--verify", is_flag=True, help="Run the real optimizer beside it."),
 )
-def optimizer(name: str, gradient: float, steps: int, start: float, verify: bool, **given: Any) -> Answer:
+def optimizer(
+    name: str, gradient: float, steps: int, start: float, verify: bool, **given: Any
+) -> Answer:
     """What an optimizer keeps, and where it leads a weight."""
     from botec.analyses.optimizers.figures import disagreements
     from botec.analyses.optimizers.page import asked, report

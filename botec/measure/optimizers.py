@@ -141,9 +141,7 @@ def kept(name: str, options: Mapping[str, Any], shape: tuple[int, ...] = (64, 32
         optimizer.step()
     tensors = {key: v for key, v in optimizer.state[weight].items() if isinstance(v, torch.Tensor)}
     entries = {key: value.numel() for key, value in tensors.items() if value.numel() > 1}
-    return Kept(
-        entries, sum(entries.values()) / weight.numel(), len(tensors) - len(entries)
-    )
+    return Kept(entries, sum(entries.values()) / weight.numel(), len(tensors) - len(entries))
 
 
 def judge(
@@ -153,4 +151,8 @@ def judge(
     real = class_of(name)
     path = trajectory(name, options, gradients, start)
     found = kept(name, options, (64, 32) if name == "muon" else (64,))
-    return path, found.per_parameter, f"{real.__module__.partition('.')[0]}'s {real.__name__}, float64"
+    return (
+        path,
+        found.per_parameter,
+        f"{real.__module__.partition('.')[0]}'s {real.__name__}, float64",
+    )

@@ -9,6 +9,7 @@ from botec.archive import SUFFIX, load
 from botec.errors import BadInput, MissingPackage, nearest
 from botec.inputs import Input
 from botec.program import Program, Setting
+from botec.read.target import capability_of
 
 PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
 
@@ -71,6 +72,9 @@ def settle(
     if precision not in PRECISIONS:
         do = nearest(precision, PRECISIONS) or f"use one of {', '.join(PRECISIONS)}"
         raise BadInput(f"precision {precision!r} is not known", do, f"--precision {precision}")
+    if capability_of(device) is not None and precision.startswith("amp"):
+        seen = f"autocast's lists are followed on the CPU only, not on {device!r}"
+        raise BadInput(seen, "use --device cpu, or bf16", f"--precision {precision}")
     return Setting(
         train=train,
         optimizer=optimizer if train else None,

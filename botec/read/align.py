@@ -15,7 +15,7 @@ from typing import Any
 from botec.calls import ITEM_BYTES, Call, Tensor
 from botec.poly import Poly, as_poly, plain, product, symbol
 from botec.program import BIRTH, OP, Regime, Storage, Stream
-from botec.read.shapes import LENGTHS
+from botec.read.shapes import SHAPES
 from botec.read.signatures import Signature
 from botec.read.strides import RULES, atoms_of
 
@@ -181,13 +181,14 @@ def learn(sizes: Sequence[Any], shapes: Sequence[Any], fit: Fit) -> None:
 
 def output_of(op: str, place: int, layouts: Sequence[Any], arguments: Any, fit: Any) -> Any:
     """An output in formulas: fitted, or by the rule of its op where it has one."""
-    length = LENGTHS.get((op, place))
-    if length is None:
+    rule = SHAPES.get((op, place))
+    if rule is None:
         return merged(layouts, fit)
-    size = length(arguments)
-    if isinstance(fit, Fit):
-        fit.know(tuple(layout[0][0] for layout in layouts), size)
-    return Tensor((size,), dtype_name(layouts[0][2]))
+    shape = rule(arguments)
+    for axis, size in enumerate(shape):
+        if isinstance(fit, Fit) and isinstance(size, Poly):
+            fit.know(tuple(layout[0][axis] for layout in layouts), size)
+    return Tensor(shape, dtype_name(layouts[0][2]))
 
 
 def arguments_of(keys: Sequence[Any], info: Any, fit: Fit) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Recorder(TorchDispatchMode):
         self.stack = [0]
         self.scope = 0
         self.marks_at, self.marks_scope = [-1], [0]
-        self.backward = False
+        self.backward = self.updating = False
         self.node = -1
         self.pending: tuple[int, Life, int] | None = None
         self.twins: dict[int, tuple[Any, Any]] = {}
@@ -90,7 +90,7 @@ class Recorder(TorchDispatchMode):
         """The step enters a phase (``"end"`` closes the last one)."""
         self.scope, self.node = 0, -1
         self.event(PHASE, PHASES.index(name) if name in PHASES else len(PHASES))
-        self.backward = name == "backward"
+        self.backward, self.updating = name == "backward", name == "optimizer"
         self.recording = self.recording and name != "end"
 
     def enter(self, scope: int) -> None:
@@ -312,17 +312,37 @@ class Recorder(TorchDispatchMode):
     def answer(self, func: Any, info: OpInfo, args: Any) -> tuple[Any] | None:
         """Ops that ask for values: answered from the shadow, refused by name otherwise."""
         if func is aten._local_scalar_dense.default:
-            value = self.known_value(args[0], info).item()
-            self.answers.append(f"{args[0].dtype} value {value}")
-            return (value,)
+            return (self.scalar(args[0], info),)
         if info.name in ("aten.equal", "aten.is_nonzero"):
             values = [self.known_value(tensor, info) for tensor in args]
             return (bool(func(*values)),)
         if info.name in ("aten.nonzero", "aten._unique2"):
             return (self.from_values(func(self.known_value(args[0], info), *args[1:])),)
         if info.name in BY_MASK and any(mask.dtype in MASKS for mask in tensors(args[1:2], None)):
-            return (func(args[0], self.as_places(args[1], info), *args[2:]),)
+            if len(args) > 2 and args[2].numel() == 1 and args[1][0] is not None:
+                return (self.filled(info, args),)
+            return (self.run(func, (args[0], self.as_places(args[1], info), *args[2:]), None),)
         return None
+
+    def scalar(self, tensor: Any, info: OpInfo) -> Any:
+        """One known value; what an optimizer asks of its own numbers changes no shape."""
+        if self.updating and tensor.is_floating_point():
+            try:
+                return self.shadow.value(self.place(tensor), tensor).item()
+            except UnknownValueError:
+                self.answers.append("a number of the optimizer's own was taken as 1")
+                return 1.0
+        value = self.known_value(tensor, info).item()
+        self.answers.append(f"{tensor.dtype} value {value}")
+        return value
+
+    def filled(self, info: OpInfo, args: Any) -> Any:
+        """One value put where a mask says: the CPU fills, and asks no places
+        (``canDispatchToMaskedFill``)."""
+        mask, value = args[1][0], args[2].reshape(())
+        mask = mask[(...,) + (None,) * (args[0].dim() - mask.dim())]
+        fill = aten.masked_fill_ if info.name.endswith("_") else aten.masked_fill
+        return self.run(fill.Tensor, (args[0], mask, value), None)
 
     def as_places(self, masks: Any, info: OpInfo) -> list[Any]:
         """Masks in an index as the places they choose, which must be known from shapes."""

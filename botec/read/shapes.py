@@ -181,17 +181,25 @@ def padded(row: int) -> int:
     return row + 16 if row % 256 == 0 else row
 
 
-def workspace_of(arguments: Any) -> Any:
+def workspace_shape(arguments: Any) -> tuple[Any, ...]:
     """:func:`workspace` of a call in formulas; 0 where nothing is kept for a backward pass."""
     x, weight, hidden = arguments["input"], arguments["weight0"], arguments["hx_"]
     if not arguments["train"]:
-        return 0
-    return workspace(x.shape[0], x.shape[1], weight.shape[1], hidden.shape[-1])
+        return (0,)
+    return (workspace(x.shape[0], x.shape[1], weight.shape[1], hidden.shape[-1]),)
 
 
-# Outputs whose length is no polynomial: (op, which output) -> its length from the arguments.
-LENGTHS: dict[tuple[str, int], Callable[[Any], Any]] = {
-    ("aten.mkldnn_rnn_layer", 3): workspace_of,
+def row_sums_shape(arguments: Any) -> tuple[Any, ...]:
+    """The logarithms of sums that memory-efficient attention keeps: rows in blocks of 32."""
+    batch, heads, length, _ = arguments["query"].shape
+    kept = arguments["compute_log_sumexp"]
+    return batch, heads, round_up(length, 32) if kept else 0
+
+
+# Outputs whose sizes are no polynomials: (op, which output) -> its shape from the arguments.
+SHAPES: dict[tuple[str, int], Callable[[Any], tuple[Any, ...]]] = {
+    ("aten.mkldnn_rnn_layer", 3): workspace_shape,
+    ("aten._scaled_dot_product_efficient_attention", 1): row_sums_shape,
 }
 RULES: dict[Any, Callable[[Any, Any], Any]] = {
     aten.native_batch_norm.default: batch_norm,

@@ -12,7 +12,7 @@ import gc
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ from botec.read.autocast import autocast, autocast_as_on_cpu
 from botec.read.decisions import decisions
 from botec.read.recorder import META, Recorder
 from botec.read.source import Source
+from botec.read.statistics import statistics_as_on_cpu
+from botec.read.target import capability_of
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -186,20 +188,6 @@ def inputs_at(source: Source, setting: Setting, point: Mapping[str, int]) -> Any
     return positional, keywords
 
 
-def capability_of(device: str) -> int | None:
-    """The compute capability of a CUDA device (80 for sm_80), ``None`` for the CPU.
-
-    ``cuda`` is sm_80, ``cuda:90`` names another; any other name is looked up in the catalogue.
-    Raises :class:`UnknownName`.
-    """
-    if device == "cpu":
-        return None
-    kind, _, number = device.partition(":")
-    if kind == "cuda" and (number.isdigit() or not number):
-        return int(number or 80)
-    raise UnknownName(f"no device {device!r}", "use cpu, cuda or cuda:90", f"--device {device}")
-
-
 def optimizer_named(name: str, parameters: list[Any], whole_lists: bool = False) -> Any:
     """The real optimizer, by its name in ``torch.optim`` whatever the case, with its defaults.
 
@@ -230,6 +218,8 @@ def optimizer_named(name: str, parameters: list[Any], whole_lists: bool = False)
 @contextmanager
 def listening(recorder: Recorder, capability: int | None = None) -> Iterator[None]:
     """The recorder's mode, the device's decisions, and no garbage collector to move a death."""
+    import torch._dynamo  # noqa: F401  (meta kernels would import it while tensors live)
+
     was_enabled = gc.isenabled()
     gc.collect(0)
     gc.freeze()
@@ -237,7 +227,8 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
     try:
         with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
             warnings.simplefilter("ignore")
-            with constants(recorder), recorder:
+            norms = nullcontext() if capability else statistics_as_on_cpu()
+            with norms, constants(recorder), recorder:
                 yield
     finally:
         gc.unfreeze()
@@ -248,7 +239,7 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
 @contextmanager
 def constants(recorder: Recorder) -> Iterator[None]:
     """Tensors made from Python values keep them: on the meta device they would be lost."""
-    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor")}
+    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor", "get_rng_state")}
 
     def known(name: str) -> Any:
         def make(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
@@ -258,9 +249,16 @@ def constants(recorder: Recorder) -> Iterator[None]:
 
         return make
 
+    def random_state() -> Any:
+        """What checkpointing keeps to draw the same numbers again: real memory of the step."""
+        state = kept["get_rng_state"]()
+        recorder.track(state)
+        return state
+
     try:
-        for name in kept:
+        for name in ("tensor", "as_tensor"):
             setattr(torch, name, known(name))
+        torch.get_rng_state = random_state
         yield
     finally:
         for name, function in kept.items():

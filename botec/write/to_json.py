@@ -9,10 +9,11 @@
     SECTION = {"title", "parts": [PART]}
     PART    = {"part": "figures", "keys": [KEY], "titles": {KEY: TEXT},
                "whys": {KEY: {"rule": TEXT, "measured": TEXT}}}
-            | {"part": "table", "title", "columns": [{"title", "unit"[, "apart"]}], "rows": [[CELL]], "total"}
-            | {"part": "picture", "title", "across": {"title", "unit"}, "up": {"title", "unit"},
+            | {"part": "table", "title", "columns": [COLUMN], "rows": [[CELL]], "total"}
+            | {"part": "picture", "title", "across": COLUMN, "up": COLUMN,
                "curves": [{"title", "points": [[ACROSS, UP]]}]}
             | {"part": "text", "text", "kind"}
+    COLUMN  = {"title", "unit"[, "apart"]}
 
 Numbers are raw, in their figure's or column's unit; whole ones stay whole however large. Unknown is
 ``null``, and so is what JSON has no number for (``nan``, ``inf``). What a figure is called, and why

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from corridor.asking import figures, formula, say, value
@@ -58,7 +59,7 @@ def test_formulas_hold_elsewhere(widths: list[int], read: int, asked: int) -> No
     """The text printed for one batch gives the counts of another, and the peak's too."""
     model = "mlp:" + "-".join(map(str, widths))
     here, there = figures(model, f"B={read}"), figures(model, f"B={asked}")
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(pairwise(widths))
     assert value(there, "multiplications.forward") == asked * sum(a * b for a, b in pairs)
     assert value(there, "parameters") == sum(a * b + b for a, b in pairs)
     for key in [*WORK, "memory.saved"]:

@@ -7,7 +7,11 @@ own: a shape costs nothing.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +25,7 @@ from botec.errors import OutsideRegime
 from botec.poly import at
 from botec.program import PHASES, Program, Regime
 
+ROOT = Path(__file__).resolve().parents[2]
 BOTH = "num_hidden_layers=2"
 PARTS = "text_config.num_hidden_layers=2,vision_config.num_hidden_layers=2"
 
@@ -153,9 +158,9 @@ def test_llama_by_hand() -> None:
     assert value(found, "multiplications.forward") == by_hand
     text = "multiplications.forward"
     assert formula(found, text, B=3, S=100) == 3 * 100 * 6_607_077_376 + attention(3, 100, e, 32)
-    assert value(found, "parameters") == 2 * words * e + layers * (
-        4 * e * e + 3 * e * f + 2 * e
-    ) + e
+    assert (
+        value(found, "parameters") == 2 * words * e + layers * (4 * e * e + 3 * e * f + 2 * e) + e
+    )
 
 
 def test_gpt2_by_hand() -> None:
@@ -172,3 +177,14 @@ def test_a_recurrence_written_in_python_has_no_formula_in_its_length() -> None:
     assert "no formula in S: the number of ops changes with it" in program.why
     with pytest.raises(OutsideRegime, match="S=9"):
         botec.count(program, S=9)
+
+
+@pytest.mark.slow
+def test_the_benchmark_counts_what_the_command_line_does() -> None:
+    """Its seconds are the machine's; its figures are not."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "llama.py"), "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    measured = json.loads(ended.stdout)
+    found = figures("transformers:llama", "S=2048")
+    assert measured["figures"] == {key: value(found, key) for key in measured["figures"]}
+    assert measured["seconds"]["beyond the imports"] > 0 < measured["bytes"]["peak"]

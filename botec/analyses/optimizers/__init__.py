@@ -1,7 +1,7 @@
 """The optimizers botec has formulas for, one file per family: this folder is their room.
 
-An optimizer is a :class:`~botec.analyses.optimizers.method.Method` in a file of this folder; nothing
-else is edited.
+An optimizer is a :class:`~botec.analyses.optimizers.method.Method` in a file of this folder;
+nothing else is edited.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ def methods() -> dict[str, Method]:
 
 
 def find(name: str) -> Method:
-    """The optimizer called ``name``. Raises :class:`UnknownName`, and :class:`BadInput` for LBFGS."""
+    """The optimizer called ``name``. Raises :class:`UnknownName`; :class:`BadInput` for LBFGS."""
     plain = name.lower().replace("-", "").replace("_", "")
     if plain == "lbfgs":
-        seen = "it calls the loss again within a step (a closure), so a list of gradients is no input"
+        seen = (
+            "it calls the loss again within a step (a closure), so a list of gradients is no input"
+        )
         raise BadInput(seen, f"ask for one of {', '.join(methods())}")
     if plain not in methods():
         near = nearest(plain, methods()) or f"known are {', '.join(methods())}"

@@ -168,7 +168,8 @@ def adam_formula(o: Options) -> str:
 SIZES = {
     "outside": "step: η m̂/(√v̂ + ε) = η c/(|c| + ε), the same at every step",
     "inside": "step: η m̂/√(v̂ + ε) = η c/√(c² + ε), the same at every step",
-    "uncorrected": "step: η √(1 - β₂^k)/(1 - β₁^k) m/(√v + ε) = η c rₖ/(|c| rₖ + ε), rₖ = √(1 - β₂^k)",
+    "uncorrected": "step: η √(1 - β₂^k)/(1 - β₁^k) m/(√v + ε) = η c rₖ/(|c| rₖ + ε), "
+    "rₖ = √(1 - β₂^k)",
 }
 
 
@@ -180,7 +181,9 @@ def adam_derivation(o: Options) -> tuple[str, ...]:
         SIZES[o.eps_place],
     )
     if decay_of(o):
-        last = "wₖ = d wₖ₋₁ - η s, d = 1 - η λ: w = d^t w₀ - η s (1 - d^t)/(1 - d), s the step over η"
+        last = (
+            "wₖ = d wₖ₋₁ - η s, d = 1 - η λ: w = d^t w₀ - η s (1 - d^t)/(1 - d), s the step over η"
+        )
         return (*first, last)
     if o.eps_place == "uncorrected":
         return (*first, "w = w₀ - η Σ c rₖ/(|c| rₖ + ε)")
@@ -193,7 +196,7 @@ def averages(o: Options) -> dict[str, Any]:
     return {"beta1": o.beta1, "beta2": o.beta2}
 
 
-FORMS = {
+FORMS: dict[str, Any] = {
     "rule": adam_rule, "closed": adam_closed, "formula": adam_formula,
     "derivation": adam_derivation, "no_form": coupled_has_none, "averages": averages,
     "shown": corrected, "speed": adam_speed, "rest": adam_rest, "noise": adam_noise,

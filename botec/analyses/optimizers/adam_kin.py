@@ -226,7 +226,7 @@ def adamax_rule(state: State, g: Any, t: Any, o: Options) -> State:
 
 
 def adamax_closed(start: Any, c: Any, t: Any, o: Options) -> State:
-    """w = start - η t c/(|c| + ε) (Kingma & Ba 2015, algorithm 2, ε as torch.optim.Adamax adds it)."""
+    """w = start - η t c/(|c| + ε) (Kingma & Ba 2015, algorithm 2; ε as torch.optim.Adamax)."""
     u = abs(c) + o.eps
     w = drift(start, o.lr * c / u, 0, t)
     return {"w": w, "m": c * left_after(1 - o.beta1, t), "u": u}

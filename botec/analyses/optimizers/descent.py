@@ -25,7 +25,8 @@ def sgd_rule(state: State, g: Any, t: Any, o: Options) -> State:
 def sgd_closed(start: Any, c: Any, t: Any, o: Options) -> State:
     """Under the constant gradient c (geometric sums of Polyak's and Nesterov's rules).
 
-    b = c (μ^(t-1) + (1 - τ) (1 - μ^(t-1))/(1 - μ)); w = start - η Σ b, Nesterov start - η (c t + μ Σ b)
+    b = c (μ^(t-1) + (1 - τ) (1 - μ^(t-1))/(1 - μ))
+    w = start - η Σ b, Nesterov's start - η (c t + μ Σ b)
     with Σ b = c (S + (1 - τ) (t - S)/(1 - μ)), S = (1 - μ^t)/(1 - μ).
     """
     if o.weight_decay != 0:
@@ -175,7 +176,7 @@ def sgd_derivation(o: Options) -> tuple[str, ...]:
 
 
 DECAYED = (
-    "uₖ = wₖ + c/λ is the distance to the point of rest -c/λ; the gradient there is c + λ wₖ = λ uₖ",
+    "uₖ = wₖ + c/λ is the distance to the point of rest -c/λ; the gradient is c + λ wₖ = λ uₖ",
     "heavy ball: uₖ₊₁ = (1 + μ - q) uₖ - μ uₖ₋₁ with q = η λ (1 - τ)",
     "Nesterov:   uₖ₊₁ = (1 + μ) (1 - q) uₖ - μ (1 - q) uₖ₋₁ with q = η λ",
     "uₖ = r^k solves it for both roots r = 1 - x of x² - p x + q = 0, p = 1 - μ + q, "
@@ -212,7 +213,7 @@ def asgd_rule(state: State, g: Any, t: Any, o: Options) -> State:
 
 
 def asgd_closed(start: Any, c: Any, t: Any, o: Options) -> State:
-    """w + c/λ' shrinks by 1 - λ' ηₖ at step k, λ' = λₐ + λ (Polyak & Juditsky 1992; Bottou's form)."""
+    """w + c/λ' shrinks by 1 - λ' ηₖ at step k, λ' = λₐ + λ (Polyak & Juditsky 1992; Bottou)."""
     decay = o.lambd + o.weight_decay
     if decay == 0:
         w = start - c * total(lambda k: asgd_rate(k, o), t)
@@ -238,7 +239,8 @@ ASGD = Method(
     rule=asgd_rule, closed=asgd_closed, formula=asgd_formula,
     derivation=lambda o: (
         "ηₖ = η/(1 + λₐ η (k - 1))^α",
-        "wₖ = (1 - λₐ ηₖ) wₖ₋₁ - ηₖ (c + λ wₖ₋₁), so wₖ + c/λ' = (1 - λ' ηₖ) (wₖ₋₁ + c/λ'), λ' = λₐ + λ",
+        "wₖ = (1 - λₐ ηₖ) wₖ₋₁ - ηₖ (c + λ wₖ₋₁), so wₖ + c/λ' = (1 - λ' ηₖ) (wₖ₋₁ + c/λ'), "
+        "λ' = λₐ + λ",
         "w = w₀ - (w₀ + c/λ') (1 - Π (1 - λ' ηₖ)); the average is w itself until step t₀ + 2",
     ),
     rest=lambda c, o: -c / (o.lambd + o.weight_decay) if o.lambd + o.weight_decay else None,

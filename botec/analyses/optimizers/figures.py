@@ -90,7 +90,9 @@ def speed_figures(way: Way) -> Iterator[Figure]:
     for name, kept in way.method.averages(way.options).items():
         symbol = MEANINGS[name].symbol
         half, nearly = (steps_for(kept, share) for share in (0.5, 0.99))
-        yield exact(f"halflife.{name}", f"half-life of {symbol}, steps", half, f"log(1/2)/log({name})")
+        yield exact(
+            f"halflife.{name}", f"half-life of {symbol}, steps", half, f"log(1/2)/log({name})"
+        )
         text = f"ceil(log(1/100)/log({name}))"
         yield exact(f"settled.{name}", f"steps until {symbol} has taken in 99 %", nearly, text)
 
@@ -114,7 +116,9 @@ def steps_to(way: Way, speed: float) -> int | None:
 def answer_figures(way: Way) -> Iterator[Figure]:
     """How it takes the gradient's size, noise, a changing sign, and curvature."""
     power = exponent(way)
-    yield exact("scale.exponent", "the way grows as |gradient| to the power", power, status="estimate")
+    yield exact(
+        "scale.exponent", "the way grows as |gradient| to the power", power, status="estimate"
+    )
     half = half_speed(way)
     if half is not None:
         yield exact("scale.half", "gradient at which it has half its speed", half[0], half[1])
@@ -175,7 +179,11 @@ def raw(o: Any, t: int) -> float:
 
 
 def judged(
-    way: Way, found: Mapping[str, Figure], path: Sequence[Mapping[str, float]], kept: float, how: str
+    way: Way,
+    found: Mapping[str, Figure],
+    path: Sequence[Mapping[str, float]],
+    kept: float,
+    how: str,
 ) -> dict[str, Figure]:
     """``found`` with what the real optimizer kept and where its ``path`` led beside it."""
     from dataclasses import replace
@@ -194,17 +202,24 @@ def judged(
 
 
 def largest_error(way: Way, path: Sequence[Mapping[str, float]]) -> float:
-    """Of the weight and its state at any step, relative to the largest each has been till then."""
+    """Of the weight and its state at some steps, relative to the largest of each till then."""
     worst, largest = 0.0, dict.fromkeys(path[-1], 0.0)
-    for steps, real in enumerate(path[1:], 1):
-        state = way.at(steps)
+    for steps in looked_at(len(path) - 1):
+        real, state = path[steps], way.at(steps)
         for name in real.keys() & state.keys():
             if not math.isfinite(real[name]):
-                raise BadInput(f"the real {name} is not finite after {steps} steps", "ask for fewer")
+                raise BadInput(
+                    f"the real {name} is not finite after {steps} steps", "ask for fewer"
+                )
             largest[name] = max(largest[name], abs(real[name]))
             if largest[name]:
                 worst = max(worst, abs(state[name] - real[name]) / largest[name])
     return worst
+
+
+def looked_at(steps: int) -> list[int]:
+    """The first twenty steps, the last, and a hundred between, ever farther apart."""
+    return sorted({*range(1, min(steps, 20) + 1), *(round(steps ** (k / 100)) for k in range(101))})
 
 
 def disagreements(found: Mapping[str, Figure]) -> tuple[str, ...]:

@@ -98,11 +98,13 @@ def product(term: Term, steps: Any) -> Any:
     from sympy import Dummy, Product
 
     symbol, more = split(steps)
-    k = COUNTER.setdefault("k", Dummy("k", integer=True, positive=True))
-    return Product(term(k), (k, 1, symbol)) * math.prod(term(symbol + j) for j in range(1, more + 1))
+    k = COUNTER.setdefault("j", Dummy("j", integer=True, positive=True))
+    return Product(term(k), (k, 1, symbol)) * math.prod(
+        term(symbol + j) for j in range(1, more + 1)
+    )
 
 
-#: The one counting symbol of all sums, so that equal sums are equal.
+#: The counting symbols of all sums and of all products, so that equal ones are equal.
 COUNTER: dict[str, Any] = {}
 
 

@@ -52,7 +52,9 @@ MEANINGS = {
     "lambd": Meaning("λₐ", "the decay that is part of the method"),
     "power": Meaning("α", "the power with which the rate declines"),
     "t0": Meaning("t₀", "the step at which averaging begins"),
-    "beta2_decay": Meaning("κ", "the average of the squares takes a share k^κ of each new one", None),
+    "beta2_decay": Meaning(
+        "κ", "the average of the squares takes a share k^κ of each new one", None
+    ),
     "eps1": Meaning("ε₁", "the least root of the averaged square"),
     "eps2": Meaning("ε₂", "the least size of a weight"),
     "clip": Meaning("d", "the largest root mean square of an update", 1),
@@ -70,7 +72,7 @@ class Limit:
     """The largest curvature at which w = 0 on the bowl h w²/2 is stable.
 
     ``value`` is the largest h, or the largest h/d where the method divides by ``d`` (frozen);
-    ``at_rest`` the largest h at the minimum itself, where d has shrunk to ε. ``None``: any, ``why``.
+    ``at_rest`` the largest h at the minimum itself, where d has shrunk to ε. ``None``: any.
     """
 
     value: Any
@@ -175,7 +177,9 @@ def decay_of(o: Options) -> Any:
     return o.lr * o.weight_decay if getattr(o, "decoupled", False) else 0
 
 
-COUPLED = "coupled weight decay enters the averages that divide it, so the steps have no closed form"
+COUPLED = (
+    "coupled weight decay enters the averages that divide it, so the steps have no closed form"
+)
 
 
 def coupled_has_none(start: Any, c: Any, o: Options) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,13 @@ from botec.analyses.optimizers.figures import STATES, figures, judged, raw
 from botec.analyses.optimizers.method import MEANINGS, Limit, option_name, options_of
 from botec.analyses.optimizers.path import Way, change
 from botec.errors import BadInput
-from botec.report import Column, Figure, Figures, Report, Section, Table, Text
+from botec.report import Column, Curve, Figure, Figures, Picture, Report, Section, Table, Text
 from botec.units import Quantity
 
 DECADES = tuple(range(-12, 7))
+LISTED = (-12, -10, -9, -8, -7, -6, -4, -2, 0, 2, 4, 6)
 FACTORS = (10.0, 0.1, 0.0, -1.0)
-MOST_STEPS, WARM = 10**9, 10_000
+MOST_STEPS, MOST_SUMMED, WARM = 10**9, 20_000, 10_000
 SYMBOLS = {
     "w₀": "the weight at the start", "c": "the constant gradient", "t": "the steps taken",
     "k": "the number of a step, 1 to t", "d": "what decay leaves of a weight, 1 - η λ",
@@ -41,11 +43,20 @@ def asked(
     if not math.isfinite(start):
         raise BadInput("not a finite number", "give a number", f"--start {start}")
     if not 1 <= steps <= MOST_STEPS:
-        raise BadInput("not a number of steps", f"give one from 1 to {MOST_STEPS:,}", f"--steps {steps}")
+        raise BadInput(
+            "not a number of steps", f"give one from 1 to {MOST_STEPS:,}", f"--steps {steps}"
+        )
     options = options_of(method, given)
     if options.lr == 0:
         raise BadInput("a rate of 0 moves nothing", "give a rate above 0", "--lr 0")
-    return Way(method, options, float(gradient), steps, float(start))
+    way = Way(method, options, float(gradient), steps, float(start))
+    formula = method.formula(options)
+    if steps > MOST_SUMMED and (way.reason or formula is None or "sum(" in formula):
+        do = f"ask for at most {MOST_SUMMED:,} steps"
+        raise BadInput(
+            "every step is computed here: no formula jumps over them", do, f"--steps {steps}"
+        )
+    return way
 
 
 def report(
@@ -83,14 +94,17 @@ def sections(way: Way, found: Mapping[str, Figure]) -> Iterator[Section]:
     yield Section("Options", (option_table(way),))
     yield Section("What it keeps", (keys(found, "state"), kept_text(way)))
     names = ("w", *(name for name in STATES), "step", "error")
-    yield Section("Under a constant gradient", (keys(found, *names), way_table(way)))
+    yield Section(
+        "Under a constant gradient", (keys(found, *names), way_table(way), way_picture(way))
+    )
     yield Section("Why", tuple(derivation(way)))
     yield Section("Speed", (keys(found, "speed", "rest", "halflife", "settled"),))
-    yield Section("The size of the gradient", (keys(found, "scale"), scale_table(way)))
+    parts = (keys(found, "scale"), scale_table(way), scale_picture(way))
+    yield Section("The size of the gradient", parts)
     if "optimizer.uncorrected" in found:
         yield Section("Bias correction", (keys(found, "uncorrected"), correction_table(way)))
-    parts = (keys(found, "noise", "alternating"), change_table(way))
-    yield Section("When the gradient changes", parts)
+    changes = (keys(found, "noise", "alternating"), change_table(way))
+    yield Section("When the gradient changes", changes)
     if way.method.limit:
         limit = way.method.limit(way.options)
         yield Section("Stability", (keys(found, "stability"), *stability_text(limit)))
@@ -131,75 +145,114 @@ def kept_text(way: Way) -> Text:
     return Text(f"For each parameter: {what}.")
 
 
+def apart(*titles: str) -> tuple[Column, ...]:
+    """Columns of numbers that lie decades apart."""
+    return tuple(Column(title, "1", apart=True) for title in titles)
+
+
 def way_table(way: Way) -> Table:
     """The weight, its step and its state at 1, 2, 5, 10, … steps."""
-    stops = sorted({min(n * 10**p, way.steps) for p in range(10) for n in (1, 2, 5)})
+    between = (1, 2, 5) if way.steps <= 1000 else (1,)
+    stops = sorted({min(n * 10**p, way.steps) for p in range(10) for n in between})
     states = [way.at(stop) for stop in stops]
     names = [name for name in STATES if name in states[-1]]
     rows = [
-        (plain(t), plain(s["w"]), plain(way.moved(t)), *(plain(s[name]) for name in names))
+        (t, s["w"], way.moved(t), *(s[name] for name in names))
         for t, s in zip(stops, states, strict=True)
     ]
-    heads = ("step", "weight", "size of the step", *(STATES[name] for name in names))
-    return Table("", tuple(map(Column, heads)), tuple(rows))
+    heads = apart("step", "weight", "size of the step", *(STATES[name] for name in names))
+    return Table("", heads, tuple(rows))
+
+
+def way_picture(way: Way) -> Picture:
+    """How far it has come at every step drawn."""
+    points = []
+    for place in range(41):
+        steps = round(way.steps ** (place / 40))
+        points.append((steps, abs(way.at(steps)["w"] - way.start)))
+    title = f"{way.method.title}, from {Quantity(way.start)}"
+    return Picture(
+        "The way", Column("steps", "1"), Column("way", "1"), (Curve(title, tuple(points)),)
+    )
 
 
 def derivation(way: Way) -> Iterator[Text]:
     """The closed form step by step, after what its signs mean."""
     lines = way.method.derivation(way.options)
     if way.reason:
-        yield Text(f"There is no closed form here: {way.reason}. The update rule was run.", "warning")
+        yield Text(
+            f"There is no closed form here: {way.reason}. The update rule was run.", "warning"
+        )
     text = " ".join(lines)
     signs = {MEANINGS[name].symbol: MEANINGS[name].text for name in way.method.options}
-    told = [f"{sign} {what}" for sign, what in {**signs, **SYMBOLS}.items() if sign in text]
+    told = [f"{sign} {what}" for sign, what in {**signs, **SYMBOLS}.items() if spoken(sign, text)]
     yield Text("; ".join(told) + ".")
     for line in lines:
         yield Text(line, "formula")
 
 
+def spoken(sign: str, text: str) -> bool:
+    """Whether a sign stands in a text, not as a letter of a word."""
+    return bool(re.search(rf"(?<![A-Za-z]){re.escape(sign)}(?![A-Za-z])", text))
+
+
+def length(way: Way, gradient: float) -> float:
+    """How far it comes with another gradient."""
+    other = Way(way.method, way.options, gradient, way.steps, way.start)
+    return abs(other.at(way.steps)["w"] - way.start)
+
+
 def scale_table(way: Way) -> Table:
     """How far it comes with gradients of 1e-12 to 1e6, beside the farthest and in rates."""
-    ways = [Way(way.method, way.options, 10.0**p, way.steps, way.start) for p in DECADES]
-    lengths = [abs(each.at(each.steps)["w"] - way.start) for each in ways]
-    most = max(lengths)
-    rows = tuple(
-        (f"1e{power}", plain(length), plain(length / way.options.lr), plain(length / most))
-        for power, length in zip(DECADES, lengths, strict=True)
-    )
-    heads = ("gradient", "way", "way over η", "beside the farthest")
+    lengths = {power: length(way, 10.0**power) for power in LISTED}
+    most = max(lengths.values())
+    rows = tuple((10.0**p, way_, way_ / way.options.lr, way_ / most) for p, way_ in lengths.items())
     title = f"The way after {Quantity(way.steps)} steps by the gradient's size"
-    return Table(title, tuple(map(Column, heads)), rows)
+    return Table(title, apart("gradient", "way", "way over η", "beside the farthest"), rows)
+
+
+def scale_picture(way: Way) -> Picture:
+    """The same as a curve, beside plain descent and Adam at the same rate."""
+    ways = {way.method.title: way}
+    for name in ("sgd", "adam"):
+        if name != way.method.name:
+            method = find(name)
+            options = options_of(method, {"lr": way.options.lr})
+            ways[f"{method.title}, same rate"] = Way(method, options, way.gradient, way.steps)
+    curves = tuple(
+        Curve(title, tuple((10.0**p, length(each, 10.0**p)) for p in DECADES))
+        for title, each in ways.items()
+    )
+    return Picture("", Column("gradient", "1"), Column("way", "1"), curves)
 
 
 def correction_table(way: Way) -> Table:
     """What the averages hold of a constant, and the step with and without correction."""
     o, rows = way.options, []
     for t in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000):
-        m, v = 1 - o.beta1**t, 1 - o.beta2**t
-        rows.append((plain(t), m, v, 1.0, raw(o, t)))
-    units = ("", "", "", "1", "1")
-    names = ("step", "m over c", "v over c²", "corrected step over η", "uncorrected")
-    return Table("", tuple(map(Column, names, units)), tuple(rows))
+        rows.append((t, 1 - o.beta1**t, 1 - o.beta2**t, 1.0, raw(o, t)))
+    heads = ("step", "m over c", "v over c²", "corrected step over η", "uncorrected")
+    return Table("", apart(*heads), tuple(rows))
 
 
 def change_table(way: Way) -> Table:
     """What a jump of the gradient does, from a settled state."""
     averages = way.method.averages(way.options).values()
     longest = max((1 / (1 - kept) for kept in averages), default=1)
-    warm, after = (min(WARM, round(times * longest) + 2) for times in (10, 10))
+    after = min(WARM, round(10 * longest) + 2)
     rows = []
     for factor in FACTORS:
-        found = change(way, factor, warm, after)
+        found = change(way, factor, after, after)
         within = plain(found.within) if found.within else "not yet"
-        numbers = (found.before, found.largest, found.settled, found.coasted)
-        before, largest, settled, coasted = (plain(number) for number in numbers)
-        rows.append((plain(factor), before, largest, plain(found.at), settled, within, coasted))
-    heads = (
-        "new gradient over old", "step before", "largest after", "at", "last", "settled after",
-        "way on before it turns",
-    )  # fmt: skip
-    title = f"After {warm:,} steps at the gradient, {after:,} at the new one (steps along the old way)"
-    return Table(title, tuple(map(Column, heads)), tuple(rows))
+        coasted = plain(found.coasted) if factor <= 0 else "does not turn"
+        numbers = (found.before, found.largest, found.at, found.settled)
+        rows.append((factor, *numbers, within, coasted))
+    heads = apart("new gradient over old", "step before", "largest after", "at", "last")
+    texts = (Column("settled after"), Column("way on before it turns"))
+    title = (
+        f"After {after:,} steps at the gradient, {after:,} at the new one (steps along the old way)"
+    )
+    return Table(title, (*heads, *texts), tuple(rows))
 
 
 def stability_text(limit: Limit) -> Iterator[Text]:

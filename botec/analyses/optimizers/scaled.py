@@ -148,9 +148,7 @@ def adagrad_closed(start: Any, c: Any, t: Any, o: Options) -> State:
     return {"w": w, "s": o.initial_accumulator_value + t * c**2}
 
 
-ADAGRAD_STEP = (
-    "gradient/(1+(k-1)*lr_decay)/((initial_accumulator_value+k*gradient**2)**0.5+eps)"
-)
+ADAGRAD_STEP = "gradient/(1+(k-1)*lr_decay)/((initial_accumulator_value+k*gradient**2)**0.5+eps)"
 ADAGRAD = Method(
     "adagrad", "Adagrad", "Adagrad",
     "Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning, eq. 1",

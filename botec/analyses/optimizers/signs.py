@@ -16,7 +16,7 @@ def lion_rule(state: State, g: Any, t: Any, o: Options) -> State:
 
 
 def lion_closed(start: Any, c: Any, t: Any, o: Options) -> State:
-    """w = start - η t sign(c), with decay as AdamW's (from Chen et al. 2023, algorithm 2, g = c)."""
+    """w = start - η t sign(c), with decay as AdamW's (from Chen et al. 2023, algorithm 2)."""
     w = drift(start, o.lr * sign(c), o.lr * o.weight_decay, t)
     return {"w": w, "m": c * left_after(1 - o.beta2, t)}
 
@@ -56,7 +56,7 @@ LION = Method(
 
 
 def rprop_rule(state: State, g: Any, t: Any, o: Options) -> State:
-    """Δ ← Δ η⁺ where the sign stays, Δ η⁻ where it changes (and no step then), within its bounds."""
+    """Δ ← Δ η⁺ where the sign stays, Δ η⁻ where it changes (no step then), within bounds."""
     turn = sign(g * state["g"])
     size = state["size"]
     if turn == -1:
@@ -75,7 +75,7 @@ def rprop_size(k: Any, o: Options) -> Any:
 
 
 def rprop_closed(start: Any, c: Any, t: Any, o: Options) -> State:
-    """w = start - sign(c) Σ min(η (η⁺)^(k-1), Δₘₐₓ) (from Riedmiller & Braun 1993, eqs 4-7, g = c)."""
+    """w = start - sign(c) Σ min(η (η⁺)^(k-1), Δₘₐₓ) (from Riedmiller & Braun 1993, eqs 4-7)."""
     w = start - sign(c) * total(lambda k: rprop_size(k, o), t)
     return {"w": w, "g": c, "size": rprop_size(t, o)}
 

@@ -1,0 +1,90 @@
+"""What a run asks the allocator for, in order: two steps of a stream, from the first weight on.
+
+A recorded step is one of a run that goes on. The allocator's cache, though, is shaped by the first:
+the optimizer's states are born in its step, the library's workspaces at its first product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from botec.analyses.memory import Memory
+from botec.program import BIRTH, OP, PHASE, PHASES, Stream
+
+STAYS = ("parameter", "buffer", "optimizer")
+STEPS = 2
+Request = tuple[Any, int | None]  # (a name for the memory, its bytes; None gives it back)
+
+
+def requests(memory: Memory) -> Iterator[Request]:
+    """The requests of two steps (or two inferences) at the memory's point.
+
+    Feed them to :meth:`botec.analyses.allocator.Allocator.replay`.
+    """
+    stream, sizes = memory.stream, memory.sizes
+    begun = step_begins(stream)
+    ready = [index for kind, index, _ in list(stream.events())[:begun] if kind == BIRTH]
+    late: dict[str, list[int]] = {"optimizer": [], "workspace": []}
+    inputs = []
+    for number in ready:
+        storage = stream.storages[number]
+        if storage.role == "optimizer":
+            late["optimizer"].append(number)
+        elif storage.name == "workspace":
+            late["workspace"].append(number)
+        elif storage.role in STAYS:
+            yield number, sizes[number]
+        else:
+            inputs.append(number)
+    for step in range(STEPS):
+        alive: dict[int, None] = {}
+        for number in inputs:
+            alive[number] = None
+            yield (step, number), sizes[number]
+        yield from one_step(memory, begun, step, late, alive)
+        for number in alive:
+            yield (step, number), None
+
+
+def one_step(
+    memory: Memory, begun: int, step: int, late: dict[str, list[int]], alive: dict[int, None]
+) -> Iterator[Request]:
+    """The requests of one step; what the first one leaves for good comes when first needed."""
+    stream, sizes = memory.stream, memory.sizes
+    phase = -1
+    for kind, index, _ in list(stream.events())[begun:]:
+        if kind == PHASE:
+            phase = index
+            if index == PHASES.index("optimizer"):
+                yield from first_needed(late["optimizer"], sizes)
+                late["optimizer"] = []
+        elif kind == OP:
+            if late["workspace"] and is_product(stream, index) and turn(stream, late) <= phase:
+                yield from first_needed([late["workspace"].pop(0)], sizes)
+        elif kind == BIRTH:
+            alive[index] = None
+            yield (step, index), sizes[index]
+        else:
+            alive.pop(index, None)
+            yield (step, index), None
+
+
+def first_needed(numbers: list[int], sizes: Any) -> Iterator[Request]:
+    for number in numbers:
+        yield number, sizes[number]
+
+
+def step_begins(stream: Stream) -> int:
+    """The event at which the first phase opens."""
+    return next(event for event, (kind, _, _) in enumerate(stream.events()) if kind == PHASE)
+
+
+def is_product(stream: Stream, index: int) -> bool:
+    return stream.calls[index].op in ("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm")
+
+
+def turn(stream: Stream, late: dict[str, list[int]]) -> int:
+    """The phase whose thread the next workspace belongs to: the forward one comes first."""
+    count = sum(storage.name == "workspace" for storage in stream.storages)
+    return count - len(late["workspace"])

@@ -1,0 +1,183 @@
+"""Figures at a great many points: the formulas over a grid, filtered, and the best point found.
+
+Everything is worked out a piece of the grid at a time, so memory does not grow with the number of
+points. Points that lie in no regime of the program are left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botec.analyses.evaluate import inside
+from botec.analyses.expression import CONDITION, Expression, expression
+from botec.analyses.grid import Grid
+from botec.analyses.quantities import Known, quantities
+from botec.errors import UnknownName, nearest
+from botec.poly import at
+from botec.program import Program
+from botec.report import Column, Section, Table, Text
+
+USUAL = ("flops", "bytes", "memory.peak")  # what is shown of every point
+SHOWN = 16
+WHOLE = 2**62
+
+Columns = Mapping[str, Any]
+
+
+@dataclass
+class Found:
+    """What a sweep has found: counts of points, and the rows to show.
+
+    ``outside`` points lie in no regime; ``kept`` are those that meet the condition; ``rows`` the
+    best of them (the first, where nothing is to be best), in order.
+    """
+
+    points: int = 0
+    outside: int = 0
+    kept: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A question about all points of a grid, checked: names, expressions, figures to show."""
+
+    program: Program
+    grid: Grid
+    shown: tuple[Known, ...]
+    where: Expression | None
+    best: Expression | None
+
+    @property
+    def header(self) -> dict[str, str]:
+        """The columns of every point with their units: dimensions, figures, what is best."""
+        units = {**dict.fromkeys(self.grid.axes, "1"), **{one.key: one.unit for one in self.shown}}
+        return {**units, self.best.text: "1"} if self.best else units
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The columns that hold whole numbers at every point."""
+        last = self.grid.last
+        fit = [one.key for one in self.shown if one.key and self.fits(one, last)]
+        return (*self.grid.axes, *fit)
+
+    def fits(self, one: Known, last: Mapping[str, int]) -> bool:
+        """Whether a figure stays below 2**62 everywhere on the grid."""
+        point = {**self.program.asked, **last}
+        formulas = (formula for stream in self.program.streams for formula in one.of(stream))
+        return all(abs(at(formula, point)) < WHOLE for formula in formulas)
+
+    def run(self, take: Callable[[Columns], None] = lambda columns: None) -> Found:
+        """Go over the grid; ``take`` is given every piece of points that meet the condition."""
+        found, whole = Found(), set(self.whole)
+        for chunk in self.grid.chunks():
+            values = self.valued(self.known_part(chunk, found), whole)
+            kept = self.filtered(values)
+            count = len(next(iter(kept.values())))
+            found.kept += count
+            if count:
+                take({name: kept[name] for name in self.header})
+                self.keep_best(found, kept)
+        return found
+
+    def known_part(self, chunk: dict[str, Any], found: Found) -> dict[str, Any]:
+        """The points of a piece for which a stream holds."""
+        import numpy as np
+
+        length = len(next(iter(chunk.values())))
+        point = {
+            name: np.broadcast_to(size, (length,)) for name, size in self.program.asked.items()
+        }
+        regimes = (inside(stream.regime, {**point, **chunk}) for stream in self.program.streams)
+        held = np.logical_or.reduce(list(regimes))
+        found.points += length
+        found.outside += length - int(held.sum())
+        return chunk if held.all() else {name: array[held] for name, array in chunk.items()}
+
+    def valued(self, points: dict[str, Any], whole: set[str]) -> dict[str, Any]:
+        """The points with their figures, each whole or each a float throughout the sweep."""
+        import numpy as np
+
+        values = dict(points)
+        length = len(next(iter(points.values())))
+        for one in self.shown:
+            kind = np.int64 if one.key in whole else np.float64
+            numbers = one.at(**points) if length else np.empty(0)
+            values[one.key] = np.broadcast_to(np.asarray(numbers), (length,)).astype(kind)
+        if self.best:
+            best = np.asarray(self.best.at(values), dtype=np.float64)
+            values[self.best.text] = np.broadcast_to(best, (length,))
+        return values
+
+    def filtered(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The points that meet the condition, all of them without one."""
+        import numpy as np
+
+        if self.where is None:
+            return values
+        length = len(next(iter(values.values())))
+        held = np.broadcast_to(np.asarray(self.where.at(values), dtype=bool), (length,))
+        return {name: array[held] for name, array in values.items()}
+
+    def keep_best(self, found: Found, kept: dict[str, Any]) -> None:
+        """Keep the rows to show: those that are best so far, equals in the order of the grid."""
+        import numpy as np
+
+        places = range(min(SHOWN - len(found.rows), len(next(iter(kept.values())))))
+        if self.best:
+            places = np.argsort(kept[self.best.text], kind="stable")[:SHOWN].tolist()
+        rows = [{name: kept[name][place].item() for name in self.header} for place in places]
+        found.rows += rows
+        if self.best:
+            text = self.best.text
+            known = [row for row in found.rows if row[text] == row[text]]
+            found.rows = sorted(known, key=lambda row: row[text])[:SHOWN]
+
+
+def sweep(
+    program: Program,
+    grid: Grid,
+    where: str = "",
+    best: str = "",
+    figures: Iterable[str] = (),
+) -> Sweep:
+    """A sweep over ``grid``: points where the condition ``where`` holds, ``best`` the least.
+
+    ``figures`` are shown beside those the expressions name and the usual ones. Raises
+    :class:`UnknownName` for a dimension or figure the program does not have,
+    :class:`botec.errors.BadInput` for what is no expression.
+    """
+    known = quantities(program)
+    for name in grid.axes:
+        if name not in program.dimensions:
+            dimensions = ", ".join(program.dimensions) or "none"
+            raise UnknownName(f"dimensions are {dimensions}", "sweep one of them", name)
+    for key in figures:
+        if key not in known:
+            do = nearest(key, known) or f"use {', '.join(known)}"
+            raise UnknownName(f"{key} is no figure of this", do, f"--figure {key}")
+    names = (*grid.axes, *known)
+    condition = expression(where, names, CONDITION) if where else None
+    least = expression(best, names) if best else None
+    used = [name for one in (condition, least) if one for name in one.names]
+    step = "step" if program.setting.train else "forward"
+    usual = [key if key in known else f"{key}.{step}" for key in USUAL]
+    keys = dict.fromkeys([*usual, *figures, *(name for name in used if name in known)])
+    return Sweep(program, grid, tuple(known[key] for key in keys), condition, least)
+
+
+def sections(asked: Sweep, found: Found) -> tuple[Section, ...]:
+    """The page of a sweep: how many points, and those to show."""
+    ordered = "the least first" if asked.best else "in the order of the grid"
+    title = f"{min(len(found.rows), SHOWN)} of {found.kept:,} points, {ordered}"
+    heads = tuple(Column(name, unit, True) for name, unit in asked.header.items())
+    rows = tuple(tuple(row[name] for name in asked.header) for row in found.rows)
+    texts = [f"{found.points:,} points asked; {found.kept:,} kept."]
+    if found.outside:
+        texts.append(f"{found.outside:,} lie where no formula is known and are left out.")
+    if asked.where:
+        texts.append(f"Kept where {asked.where.text}.")
+    parts = (Text(" ".join(texts)), Table(title, heads, rows))
+    return (Section("Sweep", parts),)

@@ -1,0 +1,201 @@
+"""Values that follow from shapes: as the same lines give them on real tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import botec
+from botec import Input
+from botec.errors import DataDependent
+from botec.read.recorder import Recorder
+from botec.read.step import listening
+
+
+def sums(x: Any) -> Any:
+    return torch.arange(x.shape[1], device=x.device).sum().item()
+
+
+def masks(x: Any) -> Any:
+    causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+    return [causal.all().item(), causal.any().item(), (~causal).sum().item()]
+
+
+def positions(x: Any) -> Any:
+    rows = torch.zeros(x.shape[0], 1, dtype=torch.long, device=x.device)
+    places = torch.arange(x.shape[1], device=x.device)[None] + rows
+    return [places.max().item(), places[:, -1].sum().item(), bool((places == 0).any())]
+
+
+def constants(x: Any) -> Any:
+    order = torch.tensor([3, 1, 2], device=x.device).argsort()
+    return [order[0].item(), order[-1].item(), torch.as_tensor(7.5, device=x.device).item()]
+
+
+def in_place(x: Any) -> Any:
+    counter = torch.zeros(3, dtype=torch.long, device=x.device)
+    before = counter + 1
+    counter.add_(5).mul_(2)
+    return [one.item() for one in (counter[0], before[1], counter.view(3, 1)[2])]
+
+
+def likes(x: Any) -> Any:
+    return [torch.ones_like(x).sum().item(), torch.full_like(x, 2).long().max().item(),
+            x.new_zeros(2).sum().item(), torch.zeros_like(x, dtype=torch.int64).any().item()]  # fmt: skip
+
+
+def shapes(x: Any) -> Any:
+    size = torch.tensor(x.shape, device=x.device)
+    return [size.prod().item(), size[1].sqrt().item(), (size[0] * 2 > size[1]).item()]
+
+
+def bounds(x: Any) -> Any:
+    steps = torch.linspace(0, 1, x.shape[1], device=x.device)
+    return [steps[i].item() for i in range(5)] + [torch.eye(3, device=x.device).sum().item()]
+
+
+def equality(x: Any) -> Any:
+    a, b = torch.arange(4, device=x.device), torch.tensor([0, 1, 2, 3], device=x.device)
+    return [torch.equal(a, b), torch.equal(a, b + 1), bool(a[0] == b[0])]
+
+
+def chosen(x: Any) -> Any:
+    mask = torch.arange(x.shape[1], device=x.device) % 2 == 0
+    return [x[:, mask].shape, mask.nonzero().shape, mask.nonzero().max().item()]
+
+
+def windows(x: Any) -> Any:
+    lengths = torch.full((x.shape[0],), x.shape[1], device=x.device)
+    ends = lengths.cumsum(0)
+    return [ends[0].item(), lengths.max().item(), torch.cat([ends, ends])[-1].item()]
+
+
+def on_the_host(x: Any) -> Any:
+    """An author who names no device."""
+    table = torch.arange(x.shape[1])
+    return [table.max().item(), (table.to(x.device) * 2).sum().item()]
+
+
+FUNCTIONS = [sums, masks, positions, constants, in_place, likes, shapes, bounds, equality, chosen,
+             windows, on_the_host]  # fmt: skip
+
+
+def asked(function: Any) -> tuple[Any, Recorder]:
+    """What ``function`` finds out on shapes."""
+    recorder = Recorder()
+    recorder.phase("forward")
+    x = torch.empty(2, 5, device="meta")
+    with listening(recorder):
+        return function(x), recorder
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_values_are_the_real_ones(function: Any) -> None:
+    ours, _ = asked(function)
+    assert ours == function(torch.ones(2, 5))
+
+
+@pytest.mark.xfail(raises=DataDependent, reason="of several outputs none is known")
+@pytest.mark.parametrize("name", ["sort", "unbind", "a part set"])
+def test_what_follows_too(name: str) -> None:
+    def found(x: Any) -> Any:
+        numbers = torch.tensor([3, 1, 2], device=x.device)
+        if name == "sort":
+            return numbers.sort().values[0].item()
+        if name == "a part set":
+            numbers[1].fill_(7)
+            return numbers.sum().item()
+        return [one.item() for one in numbers]
+
+    assert asked(found)[0] == found(torch.ones(2, 5))
+
+
+def test_every_answer_is_told() -> None:
+    _, recorder = asked(sums)
+    assert recorder.answers == ["torch.int64 value 10"]
+
+
+REFUSED = {
+    "data": lambda x: x.sum().item(),
+    "from data": lambda x: (torch.arange(5, device=x.device) + x.long()).max().item(),
+    "random": lambda x: torch.rand(3, device=x.device).max().item(),
+    "random whole": lambda x: torch.randint(5, (2,), device=x.device).max().item(),
+    "permutation": lambda x: torch.randperm(4, device=x.device)[0].item(),
+    "unset": lambda x: torch.empty(3, device=x.device).sum().item(),
+    "overwritten": lambda x: torch.zeros_like(x).add_(x).sum().item(),
+    "copied over": lambda x: torch.zeros_like(x).view(-1).copy_(x.view(-1)).sum().item(),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_follow_is_refused_with_the_line(name: str) -> None:
+    line = REFUSED[name].__code__.co_firstlineno
+    with pytest.raises(DataDependent, match=rf"\(test_shadow.py line {line}\)"):
+        asked(REFUSED[name])
+
+
+def drawn_into(x: Any) -> Any:
+    return torch.zeros(3, device=x.device).uniform_().sum().item()
+
+
+def in_a_list(x: Any) -> Any:
+    counts = torch.zeros_like(x)
+    torch._foreach_add_([counts], [x])
+    return counts.sum().item()
+
+
+def after_the_same_call_on_data(x: Any) -> Any:
+    (x * 2).add_(x)
+    return torch.zeros_like(x).add_(x).sum().item()
+
+
+@pytest.mark.xfail(reason="the old value is kept, and answered: nought")
+@pytest.mark.parametrize("function", [drawn_into, in_a_list, after_the_same_call_on_data])
+def test_what_was_overwritten_in_other_ways(function: Any) -> None:
+    with pytest.raises(DataDependent):
+        asked(function)
+
+
+@pytest.mark.xfail(raises=RuntimeError, reason="tolist is not heard")
+def test_lists_of_known_values() -> None:
+    assert asked(lambda x: torch.arange(3, device=x.device).tolist())[0] == [0, 1, 2]
+
+
+def test_a_view_of_what_was_overwritten_is_unknown() -> None:
+    def stale(x: Any) -> Any:
+        counts = torch.zeros(4, device=x.device)
+        part = counts[:2]
+        counts.add_(x.sum())
+        return part.sum().item()
+
+    with pytest.raises(DataDependent):
+        asked(stale)
+
+
+def test_one_random_number_is_a_half() -> None:
+    """Stochastic depth asks it: which layers are dropped is taken as the middle of the range."""
+    value, recorder = asked(lambda x: torch.rand(1, device=x.device).item())
+    assert value == 0.5
+    assert "a random number between 0 and 1 was taken as 0.5" in recorder.answers
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        mask = torch.arange(x.shape[1], device=x.device) > 2
+        if mask.any():
+            x = self.layer(x)
+        return self.layer(x)
+
+
+def test_the_page_says_what_was_answered() -> None:
+    program = botec.read(Branches(), Input("B", "S", 4), B=2, S=6)
+    assert program.assumed
+    notes = botec.estimate(program).notes
+    assert any("The model asked for a value that follows from shapes" in note for note in notes)

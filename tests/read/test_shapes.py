@@ -1,0 +1,291 @@
+"""Rules for layouts against the framework's own kernels, on the CPU and on the meta device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botec.poly import symbol
+from botec.read import shapes
+from botec.read.shapes import layouts_of, workspace
+from botec.read.signatures import OpInfo
+
+aten = torch.ops.aten
+SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
+KINDS = st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64])
+LOOKS = st.sampled_from(["packed", "turned", "sliced", "expanded", "padded"])
+
+
+def looked_at(shape: tuple[int, ...], dtype: Any, look: str) -> Any:
+    """A tensor of ``shape`` that lies in memory as ``look`` says."""
+    if look == "turned":
+        return torch.ones(shape[::-1], dtype=dtype).permute(*range(len(shape) - 1, -1, -1))
+    if look == "sliced":
+        return torch.ones((*shape[:-1], 2 * shape[-1]), dtype=dtype)[..., ::2]
+    if look == "expanded":
+        return torch.ones((1, *shape[1:]), dtype=dtype).expand(shape)
+    if look == "padded":
+        return torch.ones((shape[0] + 2, *shape[1:]), dtype=dtype)[2:]
+    return torch.ones(shape, dtype=dtype)
+
+
+def meta(value: Any) -> Any:
+    """The same arguments without data."""
+    if isinstance(value, torch.Tensor):
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+    if isinstance(value, (list, tuple)):
+        return type(value)(meta(part) for part in value)
+    return value
+
+
+def layout(out: Any) -> Any:
+    """Shape, stride and type; of a size of one the stride says nothing."""
+    if out is None:
+        return None
+    stride = tuple(s for s, n in zip(out.stride(), out.shape, strict=True) if n > 1)
+    return tuple(out.shape), stride, out.dtype
+
+
+def ruled(found: Any) -> Any:
+    if found is None:
+        return None
+    shape, strides, dtype = found
+    return layout(torch.empty_strided(shape, strides, dtype=dtype, device="meta"))
+
+
+def check(func: Any, args: tuple[Any, ...], kwargs: Any = None, on: str = "both") -> bool:
+    """Whether a rule answered; if it did, it says what the kernels really give."""
+    kwargs = kwargs or {}
+    found = layouts_of(OpInfo(func, 0), meta(args), meta(kwargs))
+    if found is None:
+        return False
+    many = isinstance(found, list)
+    expected = [ruled(one) for one in found] if many else [ruled(found)]
+    for outs in ([] if on == "meta" else [func(*args, **kwargs)]) + (
+        [] if on == "cpu" else [func(*meta(args), **meta(kwargs))]
+    ):
+        given = [layout(one) for one in outs] if many else [layout(outs)]
+        # a gradient nobody asked for may come as an undefined tensor or not at all
+        assert [g for g, e in zip(given, expected, strict=True) if e is not None] == [
+            e for e in expected if e is not None
+        ], (func, shapes)
+    return True
+
+
+def plain_overloads() -> list[Any]:
+    """Every overload the rule of pointwise ops takes."""
+    found = []
+    for name in dir(aten):
+        packet = getattr(aten, name)
+        for overload in packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ():
+            func = getattr(packet, overload)
+            if shapes.is_plain_pointwise(func, OpInfo(func, 0).name) and func not in shapes.RULES:
+                found.append(func)
+    return found
+
+
+def arguments_for(func: Any, x: Any) -> tuple[Any, ...] | None:
+    """``x`` for every tensor, simple numbers for the rest; ``None`` for what needs more."""
+    simple = {"Tensor": x, "number": 1, "Scalar": 1, "float": 0.5, "int": 1, "bool": False}
+    values = []
+    for argument in func._schema.arguments:
+        if argument.kwarg_only:
+            break
+        kind = str(argument.type)
+        if argument.has_default_value() and kind not in simple:
+            values.append(argument.default_value)
+        elif kind in simple:
+            values.append(simple[kind])
+        else:
+            return None
+    return tuple(values)
+
+
+def test_every_pointwise_op() -> None:
+    """All plain ones the framework has, in two types: the result has the layout of its input."""
+    answered = set()
+    for dtype in (torch.float32, torch.float64):
+        x = torch.full((2, 3), 0.5, dtype=dtype)
+        for func in plain_overloads():
+            args = arguments_for(func, x)
+            if args is None:
+                continue
+            try:
+                func(*args)
+            except (RuntimeError, NotImplementedError, TypeError):
+                continue  # of whole numbers only, or of other devices
+            if check(func, args, on="cpu"):
+                answered.add(func)
+    assert len(answered) > 100
+
+
+POINTWISE = [aten.add.Tensor, aten.mul.Tensor, aten.gelu.default, aten.relu.default,
+             aten.threshold_backward.default, aten.addcmul.default, aten.sigmoid.default,
+             aten.div.Tensor, aten.tanh_backward.default, aten.pow.Tensor_Scalar]  # fmt: skip
+
+
+@settings(max_examples=120)
+@given(st.sampled_from(POINTWISE), SHAPES, SHAPES, KINDS, KINDS, LOOKS, LOOKS)
+def test_pointwise_ops_on_all_layouts(
+    func: Any, first: Any, second: Any, kind: Any, other: Any, look: str, other_look: str
+) -> None:
+    a = looked_at(first, kind, look)
+    b = looked_at(second, other, other_look)
+    args = (a, b, 1) if func is aten.threshold_backward.default else (a, b)
+    if func is aten.addcmul.default:
+        args = (a, b, a)
+    if len([x for x in func._schema.arguments if str(x.type) == "Tensor"]) == 1:
+        args = (a, 2) if func is aten.pow.Tensor_Scalar else (a,)
+    try:
+        func(*args)
+    except (RuntimeError, NotImplementedError):
+        return  # shapes that do not fit, types the kernel has not
+    check(func, args)
+
+
+def test_pointwise_ops_answer_the_plain_case() -> None:
+    x = torch.ones(2, 3)
+    assert check(aten.add.Tensor, (x, x))
+    assert not check(aten.add.Tensor, (x, x.t().contiguous().t()))
+    assert not check(aten.add.Tensor, (x, x.double()))
+    assert not check(aten.eq.Tensor, (x, x))
+    assert not check(aten.add.Tensor, (x.long(), x.long()))
+
+
+MASKS = st.lists(st.booleans(), min_size=3, max_size=3)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(2, 4), min_size=3, max_size=5), KINDS, LOOKS, st.booleans(), MASKS)
+def test_batch_norm(shape: list[int], kind: Any, look: str, train: bool, mask: list[bool]) -> None:
+    if not kind.is_floating_point:
+        return
+    x = looked_at(tuple(shape), kind, look)
+    weight = torch.ones(shape[1], dtype=kind)
+    args = (x, weight, weight, weight.clone(), weight.clone(), train, 0.1, 1e-5)
+    answered = check(aten.native_batch_norm.default, args, on="both" if train else "cpu")
+    assert answered or look != "packed" or kind != torch.float32
+    back = (x, x, weight, weight, weight, weight, weight, train, 1e-5, mask)
+    check(aten.native_batch_norm_backward.default, back)
+
+
+@settings(max_examples=60)
+@given(SHAPES, st.integers(1, 3), KINDS, LOOKS, MASKS, st.booleans())
+def test_layer_norm(
+    shape: tuple[int, ...], rest: int, kind: Any, look: str, mask: list[bool], affine: bool
+) -> None:
+    if not kind.is_floating_point or rest > len(shape):
+        return
+    x = looked_at(shape, kind, look)
+    weight = torch.ones(shape[-rest:], dtype=kind) if affine else None
+    axes = list(shape[-rest:])
+    answered = check(aten.native_layer_norm.default, (x, axes, weight, weight, 1e-5))
+    assert answered or look != "packed" or kind != torch.float32
+    statistics = torch.ones((*shape[:-rest], *[1] * rest), dtype=kind)
+    mask = [mask[0], mask[1] and affine, mask[2] and affine]
+    back = (x, x, axes, statistics, statistics, weight, weight, mask)
+    check(aten.native_layer_norm_backward.default, back)
+
+
+@settings(max_examples=60)
+@given(SHAPES, st.integers(-1, 2), KINDS, LOOKS, LOOKS)
+def test_softmax(shape: tuple[int, ...], axis: int, kind: Any, look: str, other: str) -> None:
+    if not kind.is_floating_point or axis >= len(shape):
+        return
+    x, gradient = looked_at(shape, kind, look), looked_at(shape, kind, other)
+    for func in (aten._softmax.default, aten._log_softmax.default):
+        assert check(func, (x, axis, False)) == shapes.is_packed(x)
+    for func in (aten._softmax_backward_data.default, aten._log_softmax_backward_data.default):
+        check(func, (gradient, x, axis, kind))
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))
+def test_grouped_products(rows: int, groups: int, half: int, width: int) -> None:
+    """Rows of groups times stacked matrices, on the CPU; inner sizes are multiples of 16 bytes."""
+    k, n = 8 * half, 8 * width
+    ends = torch.linspace(0, rows, groups + 1).round()[1:].to(torch.int32)
+    for kind in (torch.float32, torch.bfloat16):
+        left, right = torch.ones(rows, k, dtype=kind), torch.ones(groups, k, n, dtype=kind)
+        assert check(aten._grouped_mm.default, (left, right, ends), on="cpu")
+
+
+# -- oneDNN's recurrent layer --------------------------------------------------------------------
+
+
+def layer(steps: int, batch: int, inputs: int, width: int, train: bool = True) -> tuple[Any, ...]:
+    x, state = torch.zeros(steps, batch, inputs), torch.zeros(batch, width)
+    weights = torch.zeros(4 * width, inputs), torch.zeros(4 * width, width)
+    bias = torch.zeros(4 * width)
+    settings = (2, width, 1, True, False, False, train)
+    return (x, *weights, bias, bias, state, state, False, [], *settings)
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 24), st.integers(1, 24), st.integers(1, 300), st.integers(1, 300))
+def test_the_workspace_is_the_kernels(steps: int, batch: int, inputs: int, width: int) -> None:
+    args = layer(steps, batch, inputs, width)
+    real = aten.mkldnn_rnn_layer(*args)[3].numel()
+    assert workspace(steps, batch, inputs, width) == real
+    assert check(aten.mkldnn_rnn_layer.default, args, on="cpu")
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [(7, 3, 256, 512), (2, 1, 64, 64), (5, 2, 1024, 256), (3, 4, 256, 64), (1, 1, 255, 257),
+     (35, 20, 650, 650), (4, 2, 240, 128), (1, 1, 1, 1)],
+)  # fmt: skip
+def test_the_workspace_where_rows_fall_on_one_cache_set(sizes: tuple[int, ...]) -> None:
+    real = aten.mkldnn_rnn_layer(*layer(*sizes))[3].numel()
+    assert workspace(*sizes) == real
+    S, B = symbol("S"), symbol("B")
+    assert workspace(S, B, *sizes[2:]).at(S=sizes[0], B=sizes[1]) == real
+
+
+GRAD_MODE = "the kernel goes by whether gradients are on, the rule by the module's own mode"
+
+
+@pytest.mark.parametrize(
+    ("grad", "train"),
+    [
+        (True, True),
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.xfail(reason=GRAD_MODE)),
+        pytest.param(False, True, marks=pytest.mark.xfail(reason=GRAD_MODE)),
+    ],
+)
+def test_a_workspace_is_kept_for_a_backward_pass_only(grad: bool, train: bool) -> None:
+    args = layer(3, 2, 5, 7, train)
+    with torch.set_grad_enabled(grad):
+        real = aten.mkldnn_rnn_layer(*args)[3]
+        found = layouts_of(OpInfo(aten.mkldnn_rnn_layer.default, 0), meta(args), {})
+    assert (real is not None) == grad
+    assert found[3][0].numel() == (real.numel() if grad else 0)
+
+
+def test_every_rule_is_tested_here() -> None:
+    tested = {
+        "native_batch_norm", "native_batch_norm_backward", "native_layer_norm",
+        "native_layer_norm_backward", "_softmax", "_log_softmax", "_softmax_backward_data",
+        "_log_softmax_backward_data", "_grouped_mm", "mkldnn_rnn_layer",
+        "mkldnn_rnn_layer_backward",
+    }  # fmt: skip
+    assert {func._schema.name.split("::")[1] for func in shapes.RULES} == tested
+
+
+def test_the_recurrent_layers_gradients() -> None:
+    """Held against a real backward pass."""
+    args = layer(4, 3, 5, 7)
+    leaves = [one.requires_grad_() if i < 7 else one for i, one in enumerate(args)]
+    out, hidden, cells, kept = aten.mkldnn_rnn_layer(*leaves)
+    x, w0, w1, b0, b1, hx, cx, reverse = (
+        one.detach() if isinstance(one, torch.Tensor) else one for one in args[:8]
+    )
+    gradients = [torch.ones_like(one) for one in (out, hidden, cells)]
+    back = (x, w0, w1, b0, b1, hx, cx, out.detach(), hidden.detach(), cells.detach(), *gradients,
+            reverse, 2, 7, 1, True, True, False, [], False, kept)  # fmt: skip
+    assert check(aten.mkldnn_rnn_layer_backward.default, back, on="cpu")
