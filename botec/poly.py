@@ -221,6 +221,7 @@ def at(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def multiply_monomials(left: Monomial, right: Monomial) -> Monomial:
+    """The monomial of a product: exponents add."""
     if not left or not right:
         return left or right
     powers = dict(left)

@@ -120,7 +120,9 @@ def test_a_file_cut_short_or_changed(real: Program, tmp_path: Path) -> None:
     assert refused(path).endswith(DO)
 
 
-@pytest.mark.xfail(raises=zlib.error, reason="zlib.error is no OSError: a damaged file is a traceback")
+@pytest.mark.xfail(
+    raises=zlib.error, reason="zlib.error is no OSError: a damaged file is a traceback"
+)
 def test_a_file_with_a_damaged_byte(real: Program, tmp_path: Path) -> None:
     path = tmp_path / "net.botec"
     save(real, path)

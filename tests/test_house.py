@@ -43,11 +43,12 @@ LAW: dict[str, set[str] | None] = {
     },
     "rules": {"errors", "units", "poly", "calls", "devices", "ops", "report"},
     "write": {"report", "units", "errors"},
-    "read": {"program", "inputs", "ops", "devices", "poly", "calls", "errors", "units"},
+    "read": {"archive", "program", "inputs", "ops", "devices", "poly", "calls", "errors", "units"},
     # The judges know nothing of the facts they judge; verify asks estimate, as any user would.
     "measure": {"inputs", "read", "report", "devices", "errors", "units", "estimate"},
     "archive": {"program", "poly", "calls", "errors"},
     "estimate": ANY,
+    "fit": ANY,
     "commands": ANY,
     "cli": ANY,
     "__init__": ANY,

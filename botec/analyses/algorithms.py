@@ -97,15 +97,25 @@ USUAL = {"n": 10**6, "k": 1000, "d": 1024}
 
 
 class Fit(Protocol):
-    """A measured exponent: ``value`` with its interval, from ``times`` in seconds at ``sizes``."""
+    """A measured exponent: ``value`` with its interval, from ``times`` in seconds at ``sizes``.
 
-    value: float
-    low: float
-    high: float
-    sizes: tuple[int, ...]
-    times: tuple[float, ...]
-    how: str
-    fixed: Mapping[str, int]
+    ``fixed`` are the other sizes of the runs, ``how`` says in words what was run.
+    """
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def sizes(self) -> tuple[int, ...]: ...
+    @property
+    def times(self) -> tuple[float, ...]: ...
+    @property
+    def how(self) -> str: ...
+    @property
+    def fixed(self) -> Mapping[str, int]: ...
 
 
 def pair_of(name: str) -> tuple[Algorithm, Algorithm] | None:
@@ -132,7 +142,7 @@ def report(
     fits: Mapping[str, Fit],
     version: str,
 ) -> Report:
-    """The page: both algorithms in both conventions, crossovers, decades, and measured exponents."""
+    """The page: both algorithms in both conventions, crossovers, decades, measured exponents."""
     figures = {figure.key: figure for one in pair for figure in figures_of(one, point)}
     sections = [Section("At the point", (Figures(tuple(figures)), *logarithms(pair, point)))]
     sections.append(Section("Growth", (growth_table(pair), crossing_table(pair, point))))
@@ -166,10 +176,8 @@ def logarithms(pair: Iterable[Algorithm], point: Mapping[str, int]) -> list[Part
     for one in pair:
         if one.name == "fft":
             size = point["n"]
-            natural = Quantity(float(f"{size * log(size):.4g}")) if size else 0
-            binary = Quantity(one.growth.at(**point))
-            text = f"n·log n is {binary} with log₂, which halving gives, and {natural} with ln."
-            return [Text(text)]
+            binary, natural = Quantity(one.growth.at(**point)), Quantity(size * log(size))
+            return [Text(f"n·log n is {binary} with log₂, as halving gives, {natural} with ln.")]
     return []
 
 

@@ -10,7 +10,16 @@ from fractions import Fraction
 from math import lcm
 from typing import Any, TypeAlias
 
-from botec.poly import Floor, Log2, Monomial, Poly, Symbol, as_poly, multiply_monomials
+from botec.poly import (
+    Floor,
+    Log2,
+    Monomial,
+    Poly,
+    Symbol,
+    as_poly,
+    multiply_monomials,
+    order_of,
+)
 from botec.units import Quantity
 
 Terms: TypeAlias = dict[Monomial, Fraction]
@@ -123,7 +132,7 @@ def outgrown(monomial: Monomial, terms: Mapping[Monomial, Any], names: Iterable[
 
 def growth_words(polys: Iterable[Any], names: Iterable[str]) -> str:
     """``"O(B·S²)"``; ``"O(1)"`` where nothing grows."""
-    terms = sorted(leading(polys, names), key=str)
+    terms = sorted(leading(polys, names), key=order_of)
     return f"O({' + '.join(monomial_text(monomial) or '1' for monomial in terms) or '1'})"
 
 
@@ -157,7 +166,7 @@ def symbol_text(base: Symbol) -> str:
 def terms_text(terms: Terms) -> str:
     """``"1,847,296·B·S²"``: leading terms with what they are multiplied by."""
     texts = []
-    for monomial, factor in sorted(terms.items(), key=lambda term: str(term[0])):
+    for monomial, factor in sorted(terms.items(), key=lambda term: order_of(term[0])):
         number = factor_text(factor)
         name = monomial_text(monomial)
         texts.append(name if number == "1" and name else f"{number}·{name}" if name else number)

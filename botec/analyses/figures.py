@@ -244,6 +244,7 @@ def peak_formula(answers: Answers) -> tuple[str | None, str | None]:
 
 
 def maximum(polys: tuple[Any, ...]) -> str:
+    """The maximum of formulas as Python text."""
     return str(polys[0]) if len(polys) == 1 else f"max({', '.join(map(str, polys))})"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from botec.analyses.allocator import Allocator, OutOfMemory, Usage
+from botec.analyses.allocator import Allocator, Usage
 from botec.analyses.memory import Memory, memory, peak_envelope
 from botec.analyses.requests import requests
 from botec.errors import OutsideRegime
@@ -53,11 +53,8 @@ class Fit:
 
         The allocator gives its cache back before it fails, so a run can fit that would hold more.
         """
-        try:
-            run = Allocator(capacity=self.room.usable).replay(requests(self.memory))
-        except OutOfMemory:
-            return None
-        return run.peak
+        run = Allocator(capacity=self.room.usable).replay(requests(self.memory))
+        return None if run.refused else run.peak
 
     @cached_property
     def usage(self) -> Usage:
@@ -72,7 +69,7 @@ class Fit:
     @property
     def fits(self) -> bool:
         """Whether the run gets all it asks for."""
-        return self.memory.fullest.bytes <= self.room.usable and self.within is not None
+        return self.within is not None
 
     def at(self, **values: int) -> Fit:
         """The same question at other values of the dimensions."""

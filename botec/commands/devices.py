@@ -27,7 +27,7 @@ def devices(name: str, device_file: str | None) -> Answer:
     from botec.analyses import devices as page
 
     if name and device_file:
-        raise BadInput("a name and a file", "give one of the two")
+        raise BadInput("a name and a file are given", "give one of the two")
     if device_file:
         return Answer(page.about(known.opened(device_file)))
     if name:

@@ -151,11 +151,20 @@ def read(path: Path, text: str) -> Device:
     except tomllib.TOMLDecodeError as error:
         seen = f"{path.name} is not TOML ({error})"
         raise BadInput(seen, "write lines such as memory.GiB = 24") from None
+    try:
+        return device_from(found, path.stem, path.name)
+    except BadInput as error:
+        raise error.about(path.name) from None
+
+
+def device_from(found: dict[str, Any], name: str, file: str) -> Device:
     texts = {key: plain_text(key, found.pop(key)) for key in TEXTS if key in found}
-    aliases = tuple(str(one) for one in found.pop("aliases", ()))
-    figures = {key: datum_from(key, value, path.name) for key, value in leaves(found)}
-    title = texts.pop("title", path.stem)
-    return Device(path.stem, title, **texts, aliases=aliases, figures=figures)
+    aliases = found.pop("aliases", [])
+    if not isinstance(aliases, list) or not all(isinstance(one, str) for one in aliases):
+        raise BadInput(f"aliases is {aliases!r}", 'write aliases = ["…"]')
+    figures = {key: datum_from(key, value, file) for key, value in leaves(found)}
+    title = texts.pop("title", name)
+    return Device(name, title, **texts, aliases=tuple(aliases), figures=figures)
 
 
 def plain_text(key: str, value: Any) -> str:
@@ -177,11 +186,13 @@ def datum_from(key: str, given: Any, file: str) -> Datum:
     """A figure with its source, or a bare one, whose source is the file."""
     if key not in SPECS:
         do = nearest(key, SPECS) or "see botec/devices/README.md for what it may say"
-        raise BadInput(f"{file} has an unknown figure {key}", do)
-    entry = given if isinstance(given, Mapping) else {"value": given}
-    day = entry.get("date", "")
-    text = day.isoformat() if isinstance(day, date) else str(day)
-    return Datum(checked(key, entry["value"]), str(entry.get("source", file)), text)
+        raise BadInput(f"unknown figure {key}", do)
+    entry = dict(given) if isinstance(given, Mapping) else {"value": given}
+    value, source, day = (entry.pop(name, None) for name in ("value", "source", "date"))
+    if entry:
+        raise BadInput(f"{key} has {', '.join(entry)}", "give value, source and date")
+    text = day.isoformat() if isinstance(day, date) else str(day or "")
+    return Datum(checked(key, value), str(source or file), text)
 
 
 def checked(key: str, value: Any) -> float | int | str:

@@ -46,6 +46,7 @@ def real_layouts(values: Any) -> tuple[Any, ...]:
 
 
 def layout_of(tensor: Any) -> tuple[Any, Any, Any]:
+    """A tensor's shape, strides and type."""
     strided = tensor.layout is torch.strided
     return tensor.shape, tensor.stride() if strided else (), tensor.dtype
 

@@ -149,7 +149,7 @@ def with_figure(name: str, key: str, value: float, source: str = "a data sheet")
         (implausible, with_figure("l4", "bandwidth.GBps", 3350 * 8)),
         (implausible, with_figure("mi300x", "bandwidth.GBps", 10300)),
         (implausible, with_figure("t4", "memory.GiB", 1.6)),
-        (implausible, with_figure("rtx-4090", "power.W", 45)),
+        (implausible, with_figure("rtx-4090", "power.W", 4500)),
         (unlike_memory, with_figure("a100-sxm-80gb", "memory.usable-GiB", 85.1)),
         (unlike_memory, with_figure("a100-sxm-80gb", "memory.usable-GiB", 39.5)),
         (unsourced, with_figure("a100-sxm-80gb", "memory.GiB", 80, "")),

@@ -14,10 +14,12 @@ from torch import nn
 import botec
 from botec import Input
 from botec.analyses.count import Counts
+from botec.errors import BadInput
 from botec.poly import Floor, Poly, symbol
 from botec.program import BIRTH, DEATH, OP, Setting
 from botec.read.align import Fit, PartedError, align, proves
 from botec.read.build import on_meta
+from botec.read.from_torch import read_source
 from botec.read.source import Source
 from botec.read.step import Subject
 
@@ -44,7 +46,7 @@ def test_what_is_a_line_of_a_monomial_is_found(word: Poly, factor: int, offset: 
     assert fit()(seen(made, THREE)) == made
 
 
-@pytest.mark.parametrize("made", [7, B, S * 4, B * S, B * S * 3, S**2, B * S**2, S + 1, S - 1, B**2])
+@pytest.mark.parametrize("made", [7, B, S * 4, B * S, B * S * 3, S**2, B * S**2, B - 2, B**2])
 def test_two_points_are_enough_for_plain_sizes(made: Any) -> None:
     assert fit(TWO)(seen(made, TWO)) == made
 
@@ -54,6 +56,8 @@ def test_two_points_can_be_met_by_more_than_one() -> None:
     assert fit(TWO)((3, 5)) == B
     assert fit(TWO)((9, 25)) == B**2
     assert fit(TWO)((10, 16)) == 3 * B + 1
+    assert fit(TWO)(seen(S + 1, TWO)) != S + 1, "any two numbers lie on a line of B"
+    assert fit()(seen(S + 1, THREE)) == S + 1
     with pytest.raises(PartedError, match="the size 10, 16, 27 fits no formula"):
         fit()((10, 16, 27))
 
@@ -330,22 +334,41 @@ def test_a_window_has_two_sides(length: int) -> None:
             confirmed(program, Window(), "B", "S", 4, **point)
 
 
-def test_positions_have_an_end() -> None:
-    """Nobody told botec of the 32: what is beyond is refused by the model, the formula stops."""
-    program = read(Positions(), "B", "S", 4, B=2, S=10)
-    beyond = {"B": 2, "S": 33}
-    assert not any(stream.regime.holds(beyond) for stream in program.streams) or program.why
-    for there in (4, 9, 10):
-        point = {"B": 3, "S": there}
-        if any(stream.regime.holds(point) for stream in program.streams):
-            confirmed(program, Positions(), "B", "S", 4, **point)
+@pytest.mark.parametrize("length", [10, 31, 32])
+def test_positions_have_an_end(length: int) -> None:
+    """A source that knows its limit: no formula reaches beyond, and asking there is refused."""
+    source = Source("net", Positions, (Input("B", "S", 4),), defaults={"S": length}, most={"S": 32})
+    program = read_source(source, Setting(optimizer=None), {"B": 2})
+    assert program.asked == {"B": 2, "S": length}
+    assert all(stream.regime.most.get("S", 0) <= 32 for stream in program.streams)
+    assert not any(stream.regime.holds({"B": 2, "S": 33}) for stream in program.streams)
+    for there in (4, 9, length):
+        confirmed(program, Positions(), "B", "S", 4, B=3, S=there)
+    with pytest.raises(BadInput) as caught:
+        read_source(source, Setting(optimizer=None), {"B": 2, "S": 33})
+    assert str(caught.value) == ("S=33: the model has positions up to S=32; ask for S=32 or less")
+
+
+def test_one_more_than_a_length() -> None:
+    """A token in front of all others: S + 1 everywhere, its square in the scores."""
+
+    class WithToken(Attends):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.zeros(1, 1, 4))
+
+        def forward(self, x: Any) -> Any:
+            return super().forward(torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1))
+
+    program = read(WithToken(), "B", "S", 4, B=2, S=6)
+    total = botec.count(program).total("multiplications", ("forward",)).value
+    assert total == 8 * B * (S + 1) ** 2
+    confirmed(program, WithToken(), "B", "S", 4, B=5, S=50)
 
 
 def test_a_loop_has_numbers_and_a_reason() -> None:
     program = read(Loop(), "B", "S", 4, B=2, S=6)
-    assert program.why.startswith(
-        "no formula in S: the number of ops changes with it ("
-    )
+    assert program.why.startswith("no formula in S: the number of ops changes with it (")
     assert [str(stream.regime) for stream in program.streams][0] == "S = 6, B ≥ 2"
     total = botec.count(program).total("multiplications", ("forward",)).value
     assert total == 6 * 16 * B

@@ -63,9 +63,7 @@ def both(tensors: list[Any], mask: Any, **kwargs: Any) -> tuple[Any, Any]:
         return None, None
     twins, twin_mask = [on_meta(one) for one in tensors], on_meta(mask)
     with decisions():
-        ours = watched(
-            lambda: scaled_dot_product_attention(*twins, attn_mask=twin_mask, **kwargs)
-        )
+        ours = watched(lambda: scaled_dot_product_attention(*twins, attn_mask=twin_mask, **kwargs))
     return real, ours
 
 

@@ -204,7 +204,14 @@ def rows(recorder: Recorder) -> Any:
         for kind, i in zip(recorder.kinds, recorder.index, strict=True)
     ]
     births = recorder.births
-    return list(recorder.kinds), calls, list(recorder.scopes), recorder.sizes, births, recorder.roles
+    return (
+        list(recorder.kinds),
+        calls,
+        list(recorder.scopes),
+        recorder.sizes,
+        births,
+        recorder.roles,
+    )
 
 
 @pytest.mark.parametrize("train", [True, False])

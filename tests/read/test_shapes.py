@@ -81,7 +81,9 @@ def plain_overloads() -> list[Any]:
     found = []
     for name in dir(aten):
         packet = getattr(aten, name)
-        for overload in packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ():
+        for overload in (
+            packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ()
+        ):
             func = getattr(packet, overload)
             if shapes.is_plain_pointwise(func, OpInfo(func, 0).name) and func not in shapes.RULES:
                 found.append(func)

@@ -1,0 +1,131 @@
+"""A network's growth: its formulas against fresh reads, its crossovers against a walk."""
+
+from __future__ import annotations
+
+import pytest
+
+from botec.analyses.count import count
+from botec.analyses.growth import along, passings, sections
+from botec.analyses.memory import memory
+from botec.analyses.quantities import quantities
+from botec.estimate import report
+from botec.inputs import Input
+from botec.program import Program
+from botec.report import Picture, Table, Text
+from botec.units import Quantity
+
+torch = pytest.importorskip("torch")
+from botec.read import read  # noqa: E402
+
+POINTS = ({"B": 2, "S": 9}, {"B": 5, "S": 64}, {"B": 11, "S": 33})
+
+
+class Encoder(torch.nn.Module):
+    """One layer of attention and two of width: B·S² and B·S together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = torch.nn.Linear(16, 48)
+        self.outside = torch.nn.Linear(16, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.inside(x).chunk(3, -1)
+        scores = (query @ key.transpose(1, 2)).softmax(-1)
+        return self.outside(torch.relu(scores @ value))
+
+
+def encoder(**point: int) -> Program:
+    return read(Encoder(), Input("B", "S", 16), **point)
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return encoder(B=3, S=24)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_formulas_are_what_a_fresh_read_gives(program: Program, point: dict[str, int]) -> None:
+    """Two readings share no formula: the second one is asked at its own traced point alone."""
+    known, fresh = quantities(program), encoder(**point)
+    counts, timeline = count(fresh), memory(fresh)
+    for measure in ("multiplications", "flops", "bytes"):
+        for phases, span in ((("forward",), "forward"), (("backward",), "backward")):
+            value = counts.total(measure, phases).at(**point)
+            assert known[f"{measure}.{span}"].at(**point) == value
+        assert known[f"{measure}.step"].at(**point) == counts.total(measure).at(**point)
+    assert known["memory.peak"].at(**point) == timeline.fullest.bytes
+    kept = [s for s, size in enumerate(timeline.sizes) if is_kept(fresh, s)]
+    assert known["memory.saved"].at(**point) == sum(timeline.sizes[s] for s in kept)
+
+
+def is_kept(program: Program, number: int) -> bool:
+    return program.stream().storages[number].role == "activation"
+
+
+def test_parts_add_up_to_the_whole(program: Program) -> None:
+    for one in quantities(program).values():
+        for stream in program.streams:
+            parts = one.parts(stream)
+            if parts:
+                assert sum(parts.values()) == one.of(stream)[0], one.key
+
+
+def test_attention_passes_the_rest_where_a_walk_finds_it(program: Program) -> None:
+    found = {(one.known.key, one.name): one for one in passings(program)}
+    for key in ("flops.step", "memory.saved", "multiplications.forward"):
+        one = found[key, "S"]
+        stream, point = along(program, "S")
+        (formula,) = one.known.of(stream)
+        assert one.term + one.rest == formula
+        behind = [
+            size for size in range(one.start, 3000)
+            if one.term.at(**{**point, "S": size}) < one.rest.at(**{**point, "S": size})
+        ]  # fmt: skip
+        assert one.size == (behind[-1] + 1 if behind else one.start), key
+    assert found["flops.step", "S"].owners == "matmul"  # scores by hand are plain products
+    assert found["memory.saved", "S"].owners == "Encoder"
+
+
+def test_the_peaks_last_formula_is_the_peak_from_its_crossover_on(program: Program) -> None:
+    (one,) = passings(program, ["memory.peak"])[1:]
+    assert one.size is not None
+    _, point = along(program, "S")
+    for size in range(one.size, one.size + 300):
+        there = {**point, "S": size}
+        assert (one.term + one.rest).at(**there) == memory(program).peak(**there)
+
+
+def test_the_page(program: Program) -> None:
+    page = report(program)
+    found = sections(program, page.figures)
+    titles = [section.title for section in found]
+    assert titles[:4] == ["Formulas", "Growth", "Growth in B", "Growth in S"]
+    growth = next(part for part in found[1].parts if isinstance(part, Table))
+    rows = {row[0]: row[1:3] for row in growth.rows}
+    assert rows["flops.step"] == ("O(B·S²)", "B¹·S²")
+    assert rows["bytes.step"] == ("O(B·S²)", "B¹·S²")
+    texts = [part.text for part in found[3].parts if isinstance(part, Text)]
+    one = next(o for o in passings(program, ["flops.step"]) if o.name == "S")
+    assert f"passes the rest at S = {Quantity(one.size).exact}." in " ".join(texts)
+    assert any(isinstance(part, Picture) for part in found[3].parts)
+
+
+def test_decades_are_the_formulas_and_unknown_where_there_are_none(program: Program) -> None:
+    section = next(s for s in sections(program, {}) if s.title == "Growth in S")
+    table = [part for part in section.parts if isinstance(part, Table)][-1]
+    keys = [head.title for head in table.columns[1:]]
+    for size, *values in table.rows:
+        for key, value in zip(keys, values, strict=True):
+            assert value == quantities(program)[key].at(S=size)
+
+
+def test_nothing_free_says_so() -> None:
+    fixed = read(Encoder(), Input(2, 8, 16))
+    assert "Nothing is left free" in str(sections(fixed, {})[-1])
+
+
+def test_other_regimes_print_their_formulas(program: Program) -> None:
+    last = sections(program, {})[-1]
+    assert last.title == "Other regimes"
+    texts = [part.text for part in last.parts if isinstance(part, Text)]
+    assert any("B = 1" in text for text in texts)
