@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Protocol
 
-from botec.analyses.asymptote import growth_words
+from botec.analyses.asymptote import growth_words, in_logarithm
 from botec.analyses.crossing import passes
 from botec.errors import UnknownName, nearest
 from botec.poly import Poly, as_poly, log2, symbol
@@ -35,6 +35,7 @@ from botec.units import Quantity
 N, K, D = symbol("n"), symbol("k"), symbol("d")
 M = N + K - 1  # the length of a full convolution
 FAR = 10**30
+LARGEST = 10**9  # with logarithms: beyond it the end says nothing about any machine
 DECADES = tuple(10**power for power in range(1, 9))
 
 
@@ -197,18 +198,20 @@ def crossing_table(pair: tuple[Algorithm, Algorithm], point: Mapping[str, int]) 
         for words, kind in (("textbook", "growth"), ("operations", "flops")):
             formulas = {one.name: getattr(one, kind) for one in pair}
             rows.append((name, words, *crossing(formulas, name, point)))
-    heads = ("dimension", "convention", "less in the end", "from")
+    heads = ("dimension", "convention", "less work", "from")
     others = ", ".join(f"{name}={size}" for name, size in point.items())
-    return Table(f"Crossovers, the other sizes at {others}", tuple(map(Column, heads)), tuple(rows))
+    title = f"Crossovers up to sizes of 10⁹, the others at {others}"
+    return Table(title, tuple(map(Column, heads)), tuple(rows))
 
 
 def crossing(formulas: Mapping[str, Poly], name: str, point: Mapping[str, int]) -> tuple[str, str]:
     """Who needs less at large sizes of a dimension, and from where on."""
-    ends = {who: as_poly(f).at(**{**point, name: FAR}) for who, f in formulas.items()}
+    end = LARGEST if any(in_logarithm(f, name) for f in formulas.values()) else FAR
+    ends = {who: as_poly(f).at(**{**point, name: end}) for who, f in formulas.items()}
     less, more = sorted(formulas, key=lambda who: (ends[who], who))
     if ends[less] == ends[more]:
         return "both the same", ""
-    size = passes(formulas[more], formulas[less], name, dict(point))
+    size = passes(formulas[more], formulas[less], name, dict(point), end=end)
     return less, "?" if size is None else f"{name} = {Quantity(size).exact}"
 
 

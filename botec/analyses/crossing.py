@@ -21,11 +21,13 @@ MOST_PERIOD = 4096  # residues tried one by one; beyond it lies no network's str
 FARTHEST = 2**62
 
 
-def passes(high: Any, low: Any, name: str, point: dict[str, int], start: int = 1) -> int | None:
+def passes(
+    high: Any, low: Any, name: str, point: dict[str, int], start: int = 1, end: int = FARTHEST
+) -> int | None:
     """The least size ≥ ``start`` of a dimension from which ``high`` ≥ ``low`` everywhere beyond.
 
-    ``point`` gives the other dimensions their values. ``None`` where ``high`` falls behind again
-    and again, or there is no such size below 2**62.
+    ``point`` gives the other dimensions their values. ``None`` where there is no such size. With
+    logarithms, "everywhere" is as far as ``end``.
     """
     gap = high - low
 
@@ -33,10 +35,10 @@ def passes(high: Any, low: Any, name: str, point: dict[str, int], start: int = 1
         return gap.at(**{**point, name: size}) if hasattr(gap, "at") else gap
 
     if in_logarithm(gap, name):
-        return passed_once(at, start)
+        return passed_once(at, start, end)
     repeat = period(gap, name)
     if repeat > MOST_PERIOD:
-        return passed_once(at, start)
+        return passed_once(at, start, end)
     return passed_exactly(at, start, repeat, degree(gap, name))
 
 
@@ -111,13 +113,13 @@ def sign_of(number: Any) -> int:
     return (number > 0) - (number < 0)
 
 
-def passed_once(gap: Gap, start: int) -> int | None:
+def passed_once(gap: Gap, start: int, end: int) -> int | None:
     """The last change to non-negative, sought on a grid of 16 sizes an octave, then bisected."""
     sizes, size = [start], float(max(start, 1))
-    while size < FARTHEST:
+    while size < end:
         size *= 2 ** (1 / 16)
         if int(size) > sizes[-1]:
-            sizes.append(int(size))
+            sizes.append(min(int(size), end))
     behind = [place for place, each in enumerate(sizes) if gap(each) < 0]
     if not behind:
         return start

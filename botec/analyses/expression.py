@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from botec.errors import BadInput, UnknownName, nearest
 from botec.units import parse_bytes
 
-LONGEST = 500
+LONGEST, LARGEST = 500, 1e300
 FORM = 'write it like "memory.peak < 24GiB and B*S >= 4096"'
 NUMBER, CONDITION = "a number", "a condition"
 FACTORS: dict[str, float] = {
@@ -136,7 +136,7 @@ def kind_of(node: ast.expr, text: str) -> str:
     if isinstance(node, (ast.Name, ast.Attribute)):
         return NUMBER
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return NUMBER
+        return NUMBER if abs(node.value) <= LARGEST else refuse(node, text)
     parts, within, gives = anatomy(node, text)
     for part in parts:
         if kind_of(part, text) != within:

@@ -164,14 +164,16 @@ def why_not_twice(answers: Answers) -> str | None:
     return "; ".join(part for part in parts if part) or None
 
 
-def sentence(modules: list[tuple[int, str]], what: str) -> str:
+def sentence(modules: list[tuple[int, str]], how: str, cause: str) -> str:
+    """Which modules do less (or more) than twice their forward, by how much, and why."""
     if not modules:
         return ""
     modules = sorted(modules, key=lambda pair: -abs(pair[0]))
     names = ", ".join(name for _, name in modules[:2])
     rest = f" and {len(modules) - 2} more" if len(modules) > 2 else ""
+    verb, own = ("does", "its") if len(modules) == 1 else ("do", "their")
     total = sum(difference for difference, _ in modules)
-    return f"{names}{rest} {what} ({total:+,})"
+    return f"{names}{rest} {verb} {how} than twice {own} forward: {cause} ({total:+,})"
 
 
 def tokens_of(program: Program) -> int:

@@ -42,7 +42,7 @@ class Passing:
     """In one dimension: the term that grows fastest, who owns it, and where it passes the rest.
 
     ``start`` is the size the regime begins at; ``size`` is ``start`` where the term leads from
-    there on, and ``None`` where no size below 2**62 does it.
+    there on, and ``None`` where no size does it; ``most`` is where the regime ends, if it does.
     """
 
     known: Known
@@ -52,6 +52,12 @@ class Passing:
     owners: str
     start: int
     size: int | None
+    most: int | None = None
+
+    @property
+    def within(self) -> bool:
+        """Whether it passes where the formula holds."""
+        return self.size is not None and (self.most is None or self.size <= self.most)
 
 
 def passings(program: Program, keys: Iterable[str] = ()) -> tuple[Passing, ...]:
@@ -75,7 +81,8 @@ def passing(known: Known, name: str) -> Passing | None:
     size = passes(term, rest, name, point, start)
     late = None if size is None or since is None else max(size, since)
     owners = owned(known.parts(stream), name, point)
-    return Passing(known, name, term, rest, owners, start, late)
+    most = stream.regime.most.get(name)
+    return Passing(known, name, term, rest, owners, start, late, most)
 
 
 def along(program: Program, name: str) -> tuple[Stream, dict[str, int]]:
@@ -83,8 +90,9 @@ def along(program: Program, name: str) -> tuple[Stream, dict[str, int]]:
     point = dict(program.asked)
     for stream in program.streams:
         regime = stream.regime
-        if name in regime.least and name not in regime.most:
-            far = FAR - FAR % regime.step.get(name, 1)
+        if name in regime.least:
+            far = regime.most.get(name, FAR)
+            far -= far % regime.step.get(name, 1)
             if regime.holds({**point, name: far}):
                 return stream, point
     widest = program.streams[0]
@@ -131,8 +139,9 @@ def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, 
     if not program.dimensions:
         text = "Nothing is left free: every size of the inputs is a number."
         return (*found, Section("Growth", (Text(text),)))
-    growing = passings(program)
-    found.append(Section("Growth", (growth_table(program, known), Text(CONVENTION))))
+    growing, table = passings(program), growth_table(program, known)
+    why = f"There is no formula: {program.why or 'the traced point is all that is known'}."
+    found.append(Section("Growth", (table, Text(CONVENTION)) if table.rows else (Text(why),)))
     for name in program.dimensions:
         own = [one for one in growing if one.name == name]
         table = decades(program, known, name)
@@ -162,7 +171,7 @@ def sentences(growing: Iterable[Passing]) -> list[str]:
     found = []
     for one in growing:
         whole = not one.known.key.endswith(PARTIAL)
-        if whole and one.size is not None and one.size > one.start:
+        if whole and one.within and one.size is not None and one.size > one.start:
             who, where = one.owners or "its fastest term", Quantity(one.size).exact
             verb = "pass" if " and " in who else "passes"
             found.append(f"{one.known.key}: {who} {verb} the rest at {one.name} = {where}.")
@@ -187,7 +196,8 @@ def since(one: Passing) -> str:
         return "never for good"
     if one.size == one.start:
         return f"from the start ({one.name} = {one.start})"
-    return f"at {one.name} = {Quantity(one.size).exact}"
+    beyond = "" if one.within else f", beyond {one.name} ≤ {one.most}"
+    return f"at {one.name} = {Quantity(one.size).exact}{beyond}"
 
 
 def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:

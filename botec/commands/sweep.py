@@ -68,13 +68,13 @@ def sweep(
     takes all points that are kept; expressions know the figures of botec grow --json by their keys,
     the dimensions, numbers with units (24GiB, 1.5T), + - * /, < <= > >= == !=, and, or, not.
     """
-    from dataclasses import replace
-
+    from botec import __version__
     from botec.analyses.grid import Grid, parse_sizes
     from botec.analyses.sweep import sections
     from botec.analyses.sweep import sweep as asked_of
-    from botec.estimate import report
+    from botec.estimate import described, notes
     from botec.read import read
+    from botec.report import Report
     from botec.write.points import PointsFile
 
     grid = Grid(axes_of([parse_sizes(text, most) for text in dimensions]))
@@ -83,10 +83,15 @@ def sweep(
         program = read(asked.model, *asked.inputs, **asked.options)
         question = asked_of(program, grid, where, best, figures)
         found = question.run(*[file.take] if file else [])
-    page = report(program)
     ranges = {name: span_text(sizes) for name, sizes in grid.axes.items()}
-    setting = {**page.setting, "dimensions": {**program.asked, **ranges}}
-    page = replace(page, setting=setting, figures={}, sections=sections(question, found))
+    page = Report(
+        model={"name": program.name, "inputs": list(program.setting.inputs)},
+        setting={**described(program), "dimensions": {**program.asked, **ranges}},
+        figures={},
+        sections=sections(question, found),
+        notes=notes(program),
+        version=__version__,
+    )
     empty = f"none of {found.points:,} points meets {where}" if where else "no point has a formula"
     return Answer(page, () if found.kept else (empty,))
 

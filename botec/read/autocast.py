@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FunctionType
 from typing import Any
 
@@ -165,11 +165,9 @@ def asked_plan(op: Any, args: Any, kwargs: Any) -> Plan:
     with _disable_current_modes(), torch._C._ExcludeDispatchKeyGuard(own), torch.no_grad():
         tiny = [torch.zeros((), dtype=kind) for kind in kinds]
         args, kwargs = exchanged((args, kwargs), iter(tiny))
-        with Watched(tiny) as watched:
-            try:
-                op(*args, **kwargs)
-            except Exception:  # the tiny call cannot work: the casts come before it
-                pass
+        # the call itself cannot work, it is too tiny: the casts come before it
+        with Watched(tiny) as watched, suppress(Exception):
+            op(*args, **kwargs)
     return tuple(watched.plan)
 
 
@@ -197,13 +195,13 @@ def following_blocks(casts: dict[int, tuple[Any, Any]]) -> Iterator[None]:
         casts.clear()
         clear()
 
-    block.__enter__, block.__exit__ = entered, left  # type: ignore[method-assign]
+    block.__enter__, block.__exit__ = entered, left
     torch.clear_autocast_cache = cleared
     try:
         follow()
         yield
     finally:
-        block.__enter__, block.__exit__ = enter, leave  # type: ignore[method-assign]
+        block.__enter__, block.__exit__ = enter, leave
         torch.clear_autocast_cache = clear
         switch(False)
 
@@ -229,12 +227,12 @@ def names_of_meta() -> Iterator[None]:
     try:
         for name, function in kept.items():
             setattr(torch, name, renamed(function))
-        torch.autocast.__init__ = started  # type: ignore[method-assign]
+        torch.autocast.__init__ = started
         yield
     finally:
         for name, function in kept.items():
             setattr(torch, name, function)
-        torch.autocast.__init__ = start  # type: ignore[method-assign]
+        torch.autocast.__init__ = start
 
 
 @contextmanager

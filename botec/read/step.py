@@ -228,7 +228,7 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
         with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
             warnings.simplefilter("ignore")
             norms = nullcontext() if capability else statistics_as_on_cpu()
-            with norms, constants(recorder), recorder:
+            with norms, constants(recorder), random_states(recorder), recorder:
                 yield
     finally:
         gc.unfreeze()
@@ -239,7 +239,7 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
 @contextmanager
 def constants(recorder: Recorder) -> Iterator[None]:
     """Tensors made from Python values keep them: on the meta device they would be lost."""
-    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor", "get_rng_state")}
+    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor")}
 
     def known(name: str) -> Any:
         def make(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
@@ -249,20 +249,34 @@ def constants(recorder: Recorder) -> Iterator[None]:
 
         return make
 
-    def random_state() -> Any:
-        """What checkpointing keeps to draw the same numbers again: real memory of the step."""
-        state = kept["get_rng_state"]()
-        recorder.track(state)
-        return state
-
     try:
-        for name in ("tensor", "as_tensor"):
+        for name in kept:
             setattr(torch, name, known(name))
-        torch.get_rng_state = random_state
         yield
     finally:
         for name, function in kept.items():
             setattr(torch, name, function)
+
+
+@contextmanager
+def random_states(recorder: Recorder) -> Iterator[None]:
+    """What checkpointing keeps to draw the same numbers again is real memory of the step."""
+    state, fork = torch.get_rng_state, torch.random.fork_rng
+
+    def known() -> Any:
+        kept = state()
+        recorder.track(kept)
+        return kept
+
+    def forked(*args: Any, device_type: str = "cuda", **kwargs: Any) -> Any:
+        name = "cpu" if device_type == "meta" else device_type  # on meta it would do nothing
+        return fork(*args, device_type=name, **kwargs)
+
+    try:
+        torch.get_rng_state, torch.random.fork_rng = known, forked
+        yield
+    finally:
+        torch.get_rng_state, torch.random.fork_rng = state, fork
 
 
 @contextmanager

@@ -72,6 +72,7 @@ class CsvRows:
         self.begun = False
 
     def take(self, columns: Mapping[str, Any]) -> None:
+        """Add rows; the first time a header before them."""
         if not self.begun:
             self.writer.writerow(columns)
             self.begun = True
@@ -89,6 +90,7 @@ class ParquetRows:
         self.writer: Any = None
 
     def take(self, columns: Mapping[str, Any]) -> None:
+        """Add a row group; the first says what the columns are."""
         arrow, module = parquet()
         table = arrow.table(dict(columns))
         if self.writer is None:

@@ -84,7 +84,7 @@ def test_what_runs_at_the_peak(program: Program) -> None:
 
 
 def test_saved_is_what_the_forward_pass_leaves() -> None:
-    """relu's five numbers of each example stay, and the loss; a mean needs only its input's size."""
+    """relu's five numbers of each example stay, and the loss; a mean needs only a size."""
     program = botec.read("mlp:6-5-4", B=4)
     assert str(memory(program).saved()) == "20*B + 4"
 

@@ -8,6 +8,7 @@ numbers between 0 and 1, the start any number, and c is proved for both signs.
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -261,7 +262,7 @@ def test_rprop_in_whole_fractions(lr, least, more, factor, negative):
 
 
 def test_every_method_with_a_form_is_proved_here():
-    source = open(__file__, encoding="utf-8").read()
+    source = Path(__file__).read_text(encoding="utf-8")
     same_function = {"adamw": "adam", "sparseadam": "adam"}
     no_form = {"adadelta"}
     for name in methods():
@@ -279,7 +280,7 @@ def test_adadelta_has_no_form_but_its_end_is_a_fixed_point_at_the_gradient():
 def test_a_planted_fault_is_seen(name, monkeypatch):
     """The proof fails where the rule is another: half of the rate."""
     method = find(name)
-    fault = SimpleNamespace(**{**vars(method)})
+    fault = SimpleNamespace(**vars(method))
     fault.rule = lambda s, g, t, o: {
         **method.rule(s, g, t, o), "w": (method.rule(s, g, t, o)["w"] + s["w"]) / 2
     }  # fmt: skip

@@ -209,7 +209,7 @@ def test_a_relu_where_a_tanh_was() -> None:
 def test_rows_are_whole_numbers() -> None:
     stream = aligned(small())
     assert all(isinstance(row, array) for row in (stream.kinds, stream.index, stream.scopes))
-    assert {kind for kind in stream.kinds} >= {OP, BIRTH, DEATH}
+    assert set(stream.kinds) >= {OP, BIRTH, DEATH}
 
 
 # -- regimes of whole networks -------------------------------------------------------------------
@@ -369,7 +369,7 @@ def test_one_more_than_a_length() -> None:
 def test_a_loop_has_numbers_and_a_reason() -> None:
     program = read(Loop(), "B", "S", 4, B=2, S=6)
     assert program.why.startswith("no formula in S: the number of ops changes with it (")
-    assert [str(stream.regime) for stream in program.streams][0] == "S = 6, B ≥ 2"
+    assert str(program.streams[0].regime) == "S = 6, B ≥ 2"
     total = botec.count(program).total("multiplications", ("forward",)).value
     assert total == 6 * 16 * B
     confirmed(program, Loop(), "B", "S", 4, B=9, S=6)

@@ -1,4 +1,4 @@
-"""Building without memory: on the meta device where a constructor allows, uninitialised where not."""
+"""Building without memory: on the meta device where a constructor allows, bare where not."""
 
 from __future__ import annotations
 

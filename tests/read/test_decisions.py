@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import scaled_dot_product_attention
 from read.watching import watched
+from torch.nn.functional import scaled_dot_product_attention
 
 from botec.read.decisions import decisions
 

@@ -257,7 +257,7 @@ def test_the_experts_one_token_uses() -> None:
             self.stack = nn.Parameter(torch.zeros(8, 8, 16))
 
         def forward(self, x: Any) -> Any:
-            weights, chosen = self.gate(x).softmax(-1).topk(2, -1)
+            weights, _ = self.gate(x).softmax(-1).topk(2, -1)
             rows = x.repeat_interleave(2, 0)
             ends = torch.full((8,), x.shape[0] // 4, dtype=torch.int32, device=x.device).cumsum(0)
             made = torch._grouped_mm(rows, self.stack, ends.to(torch.int32))

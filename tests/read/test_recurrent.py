@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 from read.watching import watched
+from torch import nn
 
 from botec.read.decisions import decisions
 

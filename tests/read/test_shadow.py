@@ -43,8 +43,9 @@ def in_place(x: Any) -> Any:
 
 
 def likes(x: Any) -> Any:
-    return [torch.ones_like(x).sum().item(), torch.full_like(x, 2).long().max().item(),
-            x.new_zeros(2).sum().item(), torch.zeros_like(x, dtype=torch.int64).any().item()]  # fmt: skip
+    nought = torch.zeros_like(x, dtype=torch.int64)
+    made = [torch.ones_like(x).sum(), torch.full_like(x, 2).long().max(), x.new_zeros(2).sum()]
+    return [one.item() for one in (*made, nought.any())]
 
 
 def shapes(x: Any) -> Any:

@@ -78,12 +78,11 @@ def check(func: Any, args: tuple[Any, ...], kwargs: Any = None, on: str = "both"
 
 def plain_overloads() -> list[Any]:
     """Every overload the rule of pointwise ops takes."""
+    known = (schema.name.split("::") for schema in torch._C._jit_get_all_schemas())
     found = []
-    for name in dir(aten):
-        packet = getattr(aten, name)
-        for overload in (
-            packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else ()
-        ):
+    for name in sorted({name for space, name in known if space == "aten"}):
+        packet = getattr(aten, name, None)
+        for overload in packet.overloads() if packet is not None else ():
             func = getattr(packet, overload)
             if shapes.is_plain_pointwise(func, OpInfo(func, 0).name) and func not in shapes.RULES:
                 found.append(func)
@@ -107,22 +106,33 @@ def arguments_for(func: Any, x: Any) -> tuple[Any, ...] | None:
     return tuple(values)
 
 
-def test_every_pointwise_op() -> None:
-    """All plain ones the framework has, in two types: the result has the layout of its input."""
-    answered = set()
-    for dtype in (torch.float32, torch.float64):
-        x = torch.full((2, 3), 0.5, dtype=dtype)
-        for func in plain_overloads():
-            args = arguments_for(func, x)
-            if args is None:
-                continue
-            try:
-                func(*args)
-            except (RuntimeError, NotImplementedError, TypeError):
-                continue  # of whole numbers only, or of other devices
-            if check(func, args, on="cpu"):
-                answered.add(func)
-    assert len(answered) > 100
+def wrong_or_not(func: Any, dtype: Any) -> str:
+    """``"right"``, ``"wrong"``, or ``""`` where the kernel or the rule does not take it."""
+    args = arguments_for(func, torch.full((2, 3), 0.5, dtype=dtype))
+    try:
+        if args is None:
+            return ""
+        func(*args)
+        return "right" if check(func, args, on="cpu") else ""
+    except (RuntimeError, NotImplementedError, TypeError):
+        return ""  # of whole numbers only, or of other devices
+    except AssertionError:
+        return "wrong"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_every_pointwise_op(dtype: Any) -> None:
+    """All plain ones the framework has: the result has the layout of its input."""
+    found = {str(func): wrong_or_not(func, dtype) for func in plain_overloads()}
+    assert sum(one == "right" for one in found.values()) > 100
+    wrong = [name for name, one in found.items() if one == "wrong"]
+    assert [name for name in wrong if "float_power" not in name] == []
+
+
+@pytest.mark.xfail(reason="it gives float64 whatever it is given")
+def test_float_power() -> None:
+    x = torch.ones(2, 3)
+    check(aten.float_power.Tensor_Tensor, (x, x))
 
 
 POINTWISE = [aten.add.Tensor, aten.mul.Tensor, aten.gelu.default, aten.relu.default,
@@ -244,8 +254,8 @@ def test_the_workspace_is_the_kernels(steps: int, batch: int, inputs: int, width
 def test_the_workspace_where_rows_fall_on_one_cache_set(sizes: tuple[int, ...]) -> None:
     real = aten.mkldnn_rnn_layer(*layer(*sizes))[3].numel()
     assert workspace(*sizes) == real
-    S, B = symbol("S"), symbol("B")
-    assert workspace(S, B, *sizes[2:]).at(S=sizes[0], B=sizes[1]) == real
+    formula = workspace(symbol("S"), symbol("B"), *sizes[2:])
+    assert formula.at(S=sizes[0], B=sizes[1]) == real
 
 
 GRAD_MODE = "the kernel goes by whether gradients are on, the rule by the module's own mode"

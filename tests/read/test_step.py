@@ -166,7 +166,9 @@ def test_optimizers_by_name() -> None:
     assert type(optimizer_named("AdamW", weights)) is torch.optim.AdamW
     momentum = optimizer_named("sgd-momentum", weights)
     assert (type(momentum), momentum.defaults["momentum"]) == (torch.optim.SGD, 0.9)
-    with pytest.raises(UnknownName, match="--optimizer: no optimizer 'adamx' in torch.optim; did"):
+    with pytest.raises(
+        UnknownName, match=r"--optimizer: no optimizer 'adamx' in torch\.optim; did"
+    ):
         optimizer_named("adamx", weights)
     with pytest.raises(UnknownName, match="use one of adadelta, adafactor"):
         optimizer_named("zzzz", weights)

@@ -1,4 +1,4 @@
-"""Rules of thumb: each is a sentence with a unit, a source and a range, and it can be worked out."""
+"""Rules of thumb: each has a sentence, a unit, a source and a range, and it can be worked out."""
 
 from __future__ import annotations
 

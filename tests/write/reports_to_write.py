@@ -10,9 +10,11 @@ from botec.report import (
     STATUSES,
     Column,
     Counted,
+    Curve,
     Figure,
     Figures,
     Measured,
+    Picture,
     Report,
     Ruled,
     Section,
@@ -211,10 +213,23 @@ def figures(key: str) -> st.SearchStrategy[Figure]:
 
 @st.composite
 def tables(draw: Any) -> Table:
-    columns = draw(st.lists(st.builds(Column, names, st.just("") | units), min_size=1, max_size=5))
+    columns = draw(
+        st.lists(
+            st.builds(Column, names, st.just("")) | st.builds(Column, names, units, st.booleans()),
+            min_size=1,
+            max_size=5,
+        )
+    )
     cells = [unknowable if column.unit else names | unknowable for column in columns]
     rows = draw(st.lists(st.tuples(*cells), max_size=25))
     return Table(draw(names), tuple(columns), tuple(rows), draw(st.none() | st.tuples(*cells)))
+
+
+columns_of_numbers = st.builds(Column, names, units)
+curves = st.builds(Curve, names, st.lists(st.tuples(unknowable, unknowable)).map(tuple))
+pictures = st.builds(
+    Picture, names, columns_of_numbers, columns_of_numbers, st.lists(curves, max_size=4).map(tuple)
+)
 
 
 @st.composite
@@ -224,6 +239,7 @@ def reports(draw: Any) -> Report:
     part = (
         st.builds(Figures, st.lists(st.sampled_from("abcdefghijklm")).map(tuple))
         | tables()
+        | pictures
         | st.builds(Text, names, st.sampled_from(["note", "formula", "warning", "no"]))
     )
     section = st.builds(Section, names, st.lists(part, max_size=3).map(tuple))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from botec.analyses.optimizers.maths import left_after, root, total
+from botec.analyses.optimizers.maths import decayed, left_after, root, total
 from botec.analyses.optimizers.method import (
     COUPLED,
     Limit,
@@ -54,7 +54,7 @@ def rmsprop_closed(start: Any, c: Any, t: Any, o: Options) -> State:
     if o.momentum == 0:
         return {"w": start - o.lr * total(lambda k: rmsprop_step(c, k, o), t), **found}
     mu = o.momentum
-    found["b"] = mu**t * total(lambda k: rmsprop_step(c, k, o) * mu**-k, t)
+    found["b"] = decayed(0, lambda k: -rmsprop_step(c, k, o), 1 - mu, t)
     plain = total(lambda k: rmsprop_step(c, k, o), t)
     return {"w": start - o.lr * (plain - mu * found["b"]) / (1 - mu), **found}
 
