@@ -9,7 +9,7 @@ from botec.analyses.figures import Answers, figures
 from botec.analyses.tables import sections
 from botec.inputs import Input
 from botec.program import Program
-from botec.read import read
+from botec.read import again, read
 from botec.report import Report
 
 
@@ -19,8 +19,9 @@ def estimate(model: Any, *inputs: Input, **options: Any) -> Report:
     ``model`` is what :func:`botec.read` takes, or a :class:`botec.Program` read before;
     ``options`` are those of :func:`botec.read`. Raises :class:`botec.errors.BotecError`.
     """
-    program = model if isinstance(model, Program) else read(model, *inputs, **options)
-    return report(program)
+    if isinstance(model, Program):
+        return report(again(model, options))
+    return report(read(model, *inputs, **options))
 
 
 def report(program: Program) -> Report:

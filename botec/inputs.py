@@ -33,6 +33,7 @@ class Input:
         below: int = 2,
         only: str = "",
     ) -> None:
+        dtype = str(dtype).removeprefix("torch.")
         if dtype not in ITEM_BYTES:
             do = nearest(dtype, ITEM_BYTES) or "use one of " + ", ".join(ITEM_BYTES)
             raise BadInput(f"unknown dtype {dtype!r}", do, f"input {name or sizes}")

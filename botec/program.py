@@ -145,6 +145,11 @@ class Program:
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        asked = ", ".join(f"{name}={size}" for name, size in self.asked.items())
+        events = max((len(stream.kinds) for stream in self.streams), default=0)
+        return f"<Program {self.name} at {asked or 'fixed sizes'}: {events:,} events>"
+
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The names of the free dimensions, in the order the inputs name them."""

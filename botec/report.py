@@ -146,3 +146,17 @@ class Report:
     def with_figures(self, figures: Mapping[str, Figure], notes: tuple[str, ...] = ()) -> Report:
         """This report with some figures replaced or added (the measured column, say)."""
         return replace(self, figures={**self.figures, **figures}, notes=self.notes + notes)
+
+    def __str__(self) -> str:
+        """The page, as the command line prints it where there is no colour."""
+        from botec.write.to_terminal import write
+
+        return write(self)
+
+    def save(self, path: str) -> None:
+        """Write the report to a file; its suffix says in which format."""
+        from pathlib import Path
+
+        from botec.write import format_of
+
+        Path(path).write_text(format_of(path).write(self), encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any
 
 from botec.analyses.evaluate import at_points
 from botec.calls import Call
+from botec.errors import UnknownName, nearest
 from botec.ops import facts
 from botec.poly import as_poly, at, plain
 from botec.program import PHASES, Parameter, Program, Stream
@@ -51,6 +52,7 @@ class Counts:
 
     program: Program
     stream: Stream
+    point: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -67,7 +69,10 @@ class Counts:
 
     def total(self, measure: str, phases: Iterable[str] = PHASES) -> Total:
         """``multiplications``, ``flops`` or ``bytes`` of some phases (by default of the step)."""
-        wanted = set(phases)
+        wanted = known_phases(phases)
+        if measure not in MEASURES:
+            do = nearest(measure, MEASURES) or f"use one of {', '.join(MEASURES)}"
+            raise UnknownName(f"no measure {measure!r}", do)
         return add((line for line in self.lines if line.phase in wanted), measure)
 
     def multiplications(self, *phases: str, **values: Any) -> Any:
@@ -88,7 +93,7 @@ class Counts:
         def formulas(stream: Stream) -> tuple[Any, ...]:
             return (Counts(self.program, stream).total(measure, phases or PHASES).value,)
 
-        return at_points(self.program, formulas, values)
+        return at_points(self.program, formulas, {**self.point, **values})
 
     def by_kind(self, measure: str, phases: Iterable[str] = PHASES) -> dict[str, Total]:
         """The same sum, parted by the ops' families."""
@@ -99,7 +104,7 @@ class Counts:
         return self.parted(measure, phases, lambda line: line.scope)
 
     def parted(self, measure: str, phases: Iterable[str], part: Any) -> dict[Any, Total]:
-        wanted = set(phases)
+        wanted = known_phases(phases)
         groups: dict[Any, list[Line]] = {}
         for line in self.lines:
             if line.phase in wanted:
@@ -124,7 +129,16 @@ def count(program: Program, **point: int) -> Counts:
 
     Raises :class:`botec.errors.OutsideRegime` where no stream does.
     """
-    return Counts(program, program.stream(point))
+    return Counts(program, program.stream(point), program.point(point))
+
+
+def known_phases(phases: Iterable[str]) -> set[str]:
+    """The phases as a set. Raises :class:`UnknownName` for one that is none."""
+    for phase in phases:
+        if phase not in PHASES:
+            do = nearest(phase, PHASES) or f"use {', '.join(PHASES)}"
+            raise UnknownName(f"no phase {phase!r}", do)
+    return set(phases)
 
 
 def costs_of(call: Call) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from botec.errors import OutsideRegime
+from botec.errors import BadInput, OutsideRegime
 from botec.poly import at
 from botec.program import Program, Regime, Stream
 
@@ -21,7 +21,7 @@ def at_points(
     Results beyond 2**62 are floats in arrays. Raises :class:`OutsideRegime` where a point lies in
     no regime, :class:`BadInput` for a dimension the program does not have.
     """
-    point = program.point(values)
+    point = {name: whole(name, size) for name, size in program.point(values).items()}
     if all(isinstance(value, int) for value in point.values()):
         return max(at(formula, point) for formula in formulas(program.stream(point)))
     import numpy as np
@@ -41,10 +41,28 @@ def at_points(
         raise OutsideRegime(
             f"formulas are known for {known}", "leave the other points out", f"at {first}"
         )
-    result = np.zeros(left.shape, dtype=np.result_type(*(part for _, part in parts)))
+    kinds = [part.dtype for _, part in parts] or [np.dtype(np.int64)]
+    result = np.zeros(left.shape, dtype=np.result_type(*kinds))
     for chosen, part in parts:
         result[chosen] = part
     return result
+
+
+def whole(name: str, size: Any) -> Any:
+    """A whole number from 1, or an array of them. Raises :class:`BadInput` for anything else."""
+    if isinstance(size, int) and not isinstance(size, bool):
+        if size < 1:
+            raise BadInput(f"{name} is {size}", "give whole numbers from 1", f"{name}={size}")
+        return size
+    import numpy as np
+
+    array = np.asarray(size)
+    sound = array.dtype.kind in "iu" or (
+        array.dtype.kind == "f" and bool(np.all(np.mod(array, 1) == 0))
+    )
+    if not sound or (array.size and array.min() < 1):
+        raise BadInput(f"{name} has values that are no sizes", "give whole numbers from 1", name)
+    return int(array) if array.ndim == 0 else array.astype(np.int64)
 
 
 def inside(regime: Regime, arrays: dict[str, Any]) -> Any:

@@ -31,7 +31,7 @@ FACTORS: dict[str, float] = {
     "h": 3600,
 }
 NUMBERS = re.compile(
-    r"(?<![\w.])(?P<digits>(?>\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+))"
+    r"(?<![\w.])(?P<digits>\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)"
     r"(?P<unit>[A-Za-zµ]+)(?![\w.])"
 )
 ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {

@@ -156,10 +156,8 @@ def why_not_twice(answers: Answers) -> str | None:
         if difference:
             (less if difference < 0 else more).append((difference, name))
     parts = [
-        sentence(
-            less, "do less than twice their forward: inputs or frozen weights take no gradient"
-        ),
-        sentence(more, "do more than twice their forward: fused attention forms its scores again"),
+        sentence(less, "less", "inputs or frozen weights take no gradient"),
+        sentence(more, "more", "fused attention forms its scores again"),
     ]
     return "; ".join(part for part in parts if part) or None
 

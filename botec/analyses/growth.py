@@ -140,7 +140,7 @@ def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, 
         text = "Nothing is left free: every size of the inputs is a number."
         return (*found, Section("Growth", (Text(text),)))
     growing, table = passings(program), growth_table(program, known)
-    why = f"There is no formula: {program.why or 'the traced point is all that is known'}."
+    why = f"{program.why or 'no formula: the traced point is all that is known'}."
     found.append(Section("Growth", (table, Text(CONVENTION)) if table.rows else (Text(why),)))
     for name in program.dimensions:
         own = [one for one in growing if one.name == name]
@@ -149,7 +149,7 @@ def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, 
             said: Iterable[Part] = map(Text, sentences(own))
             parts = (*said, passing_table(own), table, *pictured(table, name))
             found.append(Section(f"Growth in {name}", parts))
-    other = regimes(program, known)
+    other = regimes(program, known) if table.rows else ()
     return (*found, Section("Other regimes", other)) if other else tuple(found)
 
 

@@ -48,7 +48,7 @@ class Memory:
 
         Raises :class:`botec.errors.OutsideRegime` for a point that lies in no regime.
         """
-        return at_points(self.program, peak_envelope, values)
+        return at_points(self.program, peak_envelope, {**self.point, **values})
 
     @cached_property
     def fullest(self) -> Peak:

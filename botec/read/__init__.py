@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from operator import index
 from typing import Any
 
 from botec.archive import SUFFIX, load
 from botec.errors import BadInput, MissingPackage, nearest
-from botec.inputs import Input
+from botec.inputs import Input, parse_input
 from botec.program import Program, Setting
 from botec.read.target import capability_of
 
+CHOICES = ("train", "optimizer", "precision", "device", "checkpoint")
 PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
 
 
@@ -31,11 +34,11 @@ def read(
     question cannot be answered, in one line.
     """
     setting = settle(train, optimizer, precision, device, checkpoint)
-    for name, size in dimensions.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise BadInput(f"{name} is {size!r}", "give a whole number from 1", f"{name}={size}")
-    if isinstance(model, str) and model.endswith(SUFFIX):
-        return again(model, setting, dimensions)
+    point = {name: whole(name, size) for name, size in dimensions.items()}
+    saved = isinstance(model, str) and model.endswith(SUFFIX)
+    if saved or isinstance(model, Program):
+        known = {name: getattr(setting, name) for name in CHOICES}
+        return again(load(model) if saved else model, {**known, **point})
     need_torch()
     from botec.read.doors import open_source
     from botec.read.from_file import source_of_module
@@ -44,31 +47,58 @@ def read(
     if isinstance(model, str):
         source = open_source(model, train, inputs)
     else:
-        source = source_of_module(model, inputs)
-    return read_source(source, setting, dimensions)
+        source = source_of_module(model, tuple(as_input(one) for one in inputs))
+    return read_source(source, setting, point)
 
 
-def again(path: str, setting: Setting, dimensions: dict[str, int]) -> Program:
-    """A saved program at the asked dimensions.
+def again(program: Program, options: Mapping[str, Any]) -> Program:
+    """A program that was read before, at the dimensions among ``options``.
 
-    Raises :class:`BadInput` where it was read in another setting.
+    Raises :class:`BadInput` where another option says it should have been read otherwise.
     """
-    program = load(path)
-    for name in ("train", "optimizer", "precision", "device", "checkpoint"):
-        saved, asked = getattr(program.setting, name), getattr(setting, name)
-        if saved != asked:
-            raise BadInput(
-                f"it was read with {name}={saved}",
-                f"ask it so, or read it with {name}={asked}",
-                path,
-            )
-    return replace(program, asked=program.point(dimensions))
+    for name in CHOICES:
+        was = getattr(program.setting, name)
+        if name in options and options[name] != was:
+            do = f"ask it so, or read the model again with {name}={options[name]}"
+            raise BadInput(f"it was read with {name}={was}", do, program.name)
+    point = {name: whole(name, size) for name, size in options.items() if name not in CHOICES}
+    return replace(program, asked=program.point(point))
+
+
+def whole(name: str, size: Any) -> int:
+    """A size as a plain whole number. Raises :class:`BadInput` for what is none."""
+    try:
+        number = index(size)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(size, bool):
+        raise BadInput(f"{name} is {size!r}", "give a whole number from 1", f"{name}={size}")
+    return number
+
+
+def as_input(given: Any) -> Input:
+    """An :class:`Input` of whatever describes one: a text, a shape, or an example tensor."""
+    if isinstance(given, Input):
+        return given
+    if isinstance(given, str):
+        return parse_input(given)
+    if isinstance(given, (tuple, list)):
+        return Input(*given)
+    if hasattr(given, "shape") and hasattr(given, "dtype"):
+        return Input(*map(int, given.shape), dtype=str(given.dtype).removeprefix("torch."))
+    raise BadInput(
+        f"an input of type {type(given).__name__}", 'give botec.Input("B", 3, 224, 224)', "inputs"
+    )
 
 
 def settle(
     train: bool, optimizer: str | None, precision: str, device: str, checkpoint: bool
 ) -> Setting:
     """The setting of a step, every word of it checked."""
+    if optimizer is not None and not isinstance(optimizer, str):
+        kind = getattr(optimizer, "__name__", type(optimizer).__name__)
+        do = 'name it, such as optimizer="adamw"'
+        raise BadInput(f"optimizer is {kind}, not a name", do, "optimizer")
     if precision not in PRECISIONS:
         do = nearest(precision, PRECISIONS) or f"use one of {', '.join(PRECISIONS)}"
         raise BadInput(f"precision {precision!r} is not known", do, f"--precision {precision}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from botec.errors import BotecError, ModelFailed
 from botec.read.source import Source
@@ -65,7 +66,16 @@ def leave_alone(tensor: Any = None, *args: Any, **kwargs: Any) -> Any:
 
 @contextmanager
 def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
-    """``module`` with its parameters and buffers on the meta device, tied ones still tied."""
+    """``module`` with its parameters and buffers on the meta device, tied ones still tied.
+
+    Raises :class:`ModelFailed` for weights that have no shape yet.
+    """
+    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        raise ModelFailed(
+            "a lazy module has no shapes before its first call",
+            "call it once, or give it its sizes",
+            type(module).__name__,
+        )
     dtype = DTYPES.get(precision)
     twins: dict[int, Any] = {}
     kept: list[tuple[dict[str, Any], str, Any]] = []

@@ -70,7 +70,10 @@ def begun(
     except ModelFailed as error:
         if first in given or asked.get(first) != 1:
             raise
-        search = Search(subject, {**asked, first: 2}, most)
+        try:
+            search = Search(subject, {**asked, first: 2}, most)
+        except BotecError:
+            raise error from None
         search.reasons.append(f"{first}=2 was taken: {first}=1 is not to be had: {error.seen}")
         return search
 
@@ -161,7 +164,9 @@ class Search:
             return self.alone(one)
         except BotecError as error:
             name, size = next(iter(one.items()))
-            self.reasons.append(f"{name}={size} is not to be had: {error.seen}")
+            reason = f"{name}={size} is not to be had: {error.seen}"
+            if not any(reason in known for known in self.reasons):
+                self.reasons.append(reason)
             return None
 
     def stream(self, free: tuple[str, ...], fixed: Point) -> Stream | None:

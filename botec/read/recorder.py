@@ -28,6 +28,7 @@ from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
 META = torch.device("meta")
 WHOLE = (torch.int64, torch.int32, torch.bool, torch.int16, torch.uint8, torch.int8)
 MASKS = (torch.bool, torch.uint8)
+SAME_TYPE = {"aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten.convolution", "aten.mv"}
 BY_MASK = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
 UNSET = {"aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty"}
 empty_strided = torch.empty_strided
@@ -253,6 +254,7 @@ class Recorder(TorchDispatchMode):
         answered = self.answer(func, info, args)
         if answered is not None:
             return answered[0]
+        check_types(info.name, args)
         way = info.way
         spec = layouts_of(info, args, kwargs) if way == PURE and key is not None else None
         signature = Signature(info, way, key or (info.number, real_layouts(args), None))
@@ -467,3 +469,18 @@ class Recorder(TorchDispatchMode):
 def to_meta(kwargs: Any) -> bool:
     """Whether the op was asked to put its result on the traced device."""
     return bool(kwargs) and kwargs.get("device") is META
+
+
+def check_types(name: str, args: Any) -> None:
+    """What real kernels refuse and shape kernels let pass: products of different types, look-ups by
+    numbers that are not whole. Raises ``RuntimeError`` as the kernel would."""
+    if name in SAME_TYPE:
+        kinds = {tensor.dtype for tensor in tensors(args, None)}
+        if len(kinds) > 1:
+            raise RuntimeError(f"{name} takes tensors of one type, got {type_names(kinds)}")
+    elif name == "aten.embedding" and args[1].dtype not in (torch.int64, torch.int32):
+        raise RuntimeError(f"{name} takes int64 or int32 places, got {type_names({args[1].dtype})}")
+
+
+def type_names(kinds: set[Any]) -> str:
+    return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))

@@ -40,7 +40,7 @@ def batch_norm(
     x: Any, weight: Any, bias: Any, mean: Any, variance: Any, training: bool, *rest: float
 ) -> tuple[Any, Any, Any]:
     """``native_batch_norm``: a mean and a deviation for each channel, in training only."""
-    return torch.empty_like(x), *kept(x, weight, (x.shape[1] if True else 0,))
+    return torch.empty_like(x), *kept(x, weight, (x.shape[1] if training else 0,))
 
 
 def layer_norm(x: Any, axes: Sequence[int], weight: Any, *rest: Any) -> tuple[Any, Any, Any]:

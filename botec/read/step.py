@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import gc
 import inspect
+import random
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,16 +20,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from botec.errors import BadInput, BotecError, ModelFailed, UnknownName, nearest
+from botec.errors import BadInput, BotecError, UnknownName, nearest
 from botec.program import Setting
 from botec.read.autocast import autocast, autocast_as_on_cpu
 from botec.read.decisions import decisions
 from botec.read.recorder import META, Recorder
+from botec.read.refusals import explained
 from botec.read.source import Source
 from botec.read.statistics import statistics_as_on_cpu
 from botec.read.target import capability_of
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+DEEPEST = 20_000
 
 
 class Subject:
@@ -68,17 +74,20 @@ class Subject:
 
     def record(self, recorder: Recorder, point: Mapping[str, int]) -> Recorder:
         self.module.train(self.setting.train)
-        positional, named_inputs = inputs_at(self.source, self.setting, point)
-        given = [*positional, *named_inputs.values()]
-        self.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
         try:
+            positional, named_inputs = inputs_at(self.source, self.setting, point)
+            given = [*positional, *named_inputs.values()]
+            self.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
             with (
+                same_draws(),
+                torch.enable_grad(),
                 listening(recorder, self.capability),
                 scoped(self.scopes, recorder, self.checkpointed()),
             ):
                 self.train(recorder, positional, named_inputs)
         except Exception as error:
-            raise explained(recorder.failure or error, self.source.name, point) from error
+            failure = recorder.failure or error
+            raise explained(failure, self.source.name, point, self.module) from error
         finally:
             for parameter in self.parameters:
                 parameter.grad = None
@@ -129,7 +138,12 @@ class Subject:
             return own if own.dim() == 0 else own.mean()
         first = next((t for t in walk(output) if t.is_floating_point() and t.requires_grad), None)
         if first is None:
-            raise BadInput("no output of the model depends on a trained parameter", "use --infer")
+            seen = ", ".join(dict.fromkeys(str(t.dtype)[6:] for t in walk(output)))
+            raise BadInput(
+                "no floating output depends on a trained parameter; "
+                f"it returned {seen or type(output).__name__}",
+                "return a floating tensor, or use --infer",
+            )
         if first.dim() == 0:
             self.loss = "the model's output"
             return first
@@ -305,16 +319,14 @@ def scoped(scopes: Mapping[int, int], recorder: Recorder, again: frozenset[int])
         nn.Module.__call__ = call
 
 
-def explained(error: BaseException, name: str, point: Mapping[str, int]) -> BotecError:
-    """The model's own error as one line of botec's."""
-    values = ", ".join(f"{key}={size}" for key, size in point.items())
-    asked = f"{name} at {values}" if values else name
-    if isinstance(error, BotecError):
-        return error.about(asked)
-    text = f"running it raised {type(error).__name__}: {first_line(error)}"
-    return ModelFailed(text, "check the shapes and types given with --input", asked)
-
-
-def first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "(no message)"
+@contextmanager
+def same_draws() -> Iterator[None]:
+    """Python's own random numbers are the same in every trace; deep models may recurse deeply."""
+    state, depth = random.getstate(), sys.getrecursionlimit()
+    random.seed(0)
+    sys.setrecursionlimit(max(depth, DEEPEST))
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        sys.setrecursionlimit(depth)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from botec.analyses.count import count
-from botec.analyses.growth import along, passings, sections
+from botec.analyses.growth import along, passings, sections, sentences, since
 from botec.analyses.memory import memory
 from botec.analyses.quantities import quantities
 from botec.estimate import report
@@ -129,3 +131,35 @@ def test_other_regimes_print_their_formulas(program: Program) -> None:
     assert last.title == "Other regimes"
     texts = [part.text for part in last.parts if isinstance(part, Text)]
     assert any("B = 1" in text for text in texts)
+
+
+class Uneven(torch.nn.Module):
+    """As many layers as a remainder of the length says: no formula holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(1 + x.shape[1] % 7):
+            x = x + self.layer(x)
+        return x
+
+
+def test_no_formula_in_a_dimension_says_why() -> None:
+    program = read(Uneven(), Input("B", "S", 8), B=4, S=10)
+    assert "S" in program.why
+    assert {one.name for one in passings(program)} <= {"B"}
+    found = sections(program, {})
+    assert all(section.title != "Growth in S" for section in found)
+
+
+def test_a_crossover_beyond_the_regime_says_so(program: Program) -> None:
+    one = next(o for o in passings(program, ["flops.step"]) if o.name == "S")
+    assert one.size is not None
+    assert one.within
+    late = replace(one, most=one.size - 1)
+    assert not late.within
+    assert since(late).endswith(f"beyond S ≤ {one.size - 1}")
+    assert sentences([late]) == []
+    assert len(sentences([one])) == 1

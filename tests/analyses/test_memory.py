@@ -52,6 +52,14 @@ def test_the_peak_is_the_fullest_of_all_moments(program: Program, batch: int, le
     assert max(totals) == 0 or set(found.fullest.alive) == alive[first]
 
 
+def test_of_equal_moments_the_first() -> None:
+    """Born, gone, another of the same size born: the first of the two is the peak."""
+    rows = [array("i", row) for row in ((BIRTH, DEATH, BIRTH), (0, 0, 1), (0, 0, 0))]
+    stream = Stream(Regime(), (), (Storage(8, "input", 0), Storage(8, "temporary", 0)), *rows)
+    peak = memory(Program("net", Setting(), {}, (), (), ("",), ("Net",), (stream,))).fullest
+    assert (peak.bytes, peak.event, peak.alive) == (8, 0, (0,))
+
+
 @settings(max_examples=60)
 @given(programs())
 def test_the_peak_is_parted_without_rest(program: Program) -> None:

@@ -65,7 +65,11 @@ def test_every_point_is_the_single_point(program: Program, monkeypatch: pytest.M
 original = Grid.chunks
 
 
-def test_where_and_best_are_what_sorting_finds(program: Program) -> None:
+@pytest.mark.parametrize("most", [7, 40, 10**6])
+def test_where_and_best_are_what_sorting_finds(
+    program: Program, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(Grid, "chunks", lambda self: original(self, most))
     grid = Grid({"B": tuple(range(2, 40)), "S": tuple(range(2, 30, 3))})
     asked = sweep(program, grid, "memory.peak < 40KiB and B*S > 20", "flops.step / (B*S)")
     found, rows = collected(asked)

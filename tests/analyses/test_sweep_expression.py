@@ -29,8 +29,9 @@ def numbers(draw: Any, depth: int = 3) -> str:
 @st.composite
 def conditions(draw: Any, depth: int = 2) -> str:
     if depth == 0 or draw(st.booleans()):
-        sign = draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
-        return f"{draw(numbers(2))} {sign} {draw(numbers(2))}"
+        signs = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
+        chain = f"{draw(numbers(2))} {draw(signs)} {draw(numbers(2))}"
+        return f"{chain} {draw(signs)} {draw(numbers(1))}" if draw(st.booleans()) else chain
     left, right = draw(conditions(depth - 1)), draw(conditions(depth - 1))
     word = draw(st.sampled_from(["and", "or"]))
     return draw(st.sampled_from([f"({left}) {word} ({right})", f"not ({left})"]))
@@ -126,6 +127,10 @@ def test_what_is_wrong_is_said(text: str, kind: str, line: str) -> None:
     with pytest.raises((BadInput, UnknownName)) as caught:
         expression(text, KNOWN, kind)
     assert str(caught.value).startswith(f"{text}: {line}")
+
+
+def test_a_chain_holds_where_all_of_it_does() -> None:
+    assert expression("1 < B < 10", KNOWN, CONDITION).at(VALUES).tolist() == [False, True, False]
 
 
 def test_large_whole_numbers_do_not_wrap() -> None:
