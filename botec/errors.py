@@ -50,9 +50,13 @@ class MissingPackage(BotecError):
     """A package of one of botec's extras is not installed."""
 
 
+LONGEST = 400
+
+
 def one_line(text: str) -> str:
-    """``text`` with every run of white space, line breaks included, as one space."""
-    return " ".join(str(text).split())
+    """``text`` with every run of white space as one space, cut where it is no longer readable."""
+    words = " ".join(str(text).split())
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> str:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from keyword import iskeyword
 
 from botec.calls import ITEM_BYTES
 from botec.errors import BadInput, nearest
 
 LARGEST = 2**62
+LONGEST_NUMBER = 30  # digits; Python itself refuses to read thousands of them
+RESERVED = {"max", "log2"}  # what formulas are written with
 
 
 class Input:
@@ -83,14 +86,17 @@ def parse_input(text: str) -> Input:
 
 
 def parse_size(text: str) -> int | str:
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else text
+    """A number, or a name. A number too long for any size is one beyond all of them."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        return text
+    return int(text) if len(text) <= LONGEST_NUMBER else LARGEST
 
 
 def check_size(size: int | str, name: str) -> None:
     """Raises :class:`BadInput` unless ``size`` is a positive number or a dimension's name."""
     asked = f"input {name}" if name else "input"
     if isinstance(size, str):
-        if not size.isidentifier():
+        if not size.isidentifier() or iskeyword(size) or size in RESERVED:
             raise BadInput(f"{size!r} is neither a number nor a name", "use 224 or B", asked)
     elif not 0 < size < LARGEST:
         raise BadInput(f"size {size}", "sizes are whole numbers from 1", asked)
@@ -101,6 +107,13 @@ def parse_value(text: str) -> tuple[str, int]:
     name, found, value = text.partition("=")
     if not found or not name.isidentifier():
         raise BadInput("not of the form NAME=NUMBER", "write a dimension as B=32", text)
-    if not re.fullmatch(r"[+-]?\d+", value) or not 0 < int(value) < LARGEST:
-        raise BadInput(f"{name} is {value!r}", "give a whole number from 1, such as B=32", text)
-    return name, int(value)
+    size = parse_size(value)
+    if not isinstance(size, int) or not 0 < size < LARGEST:
+        do = "give a whole number from 1, such as B=32"
+        raise BadInput(f"{name} is {shortened(value)!r}", do, shortened(text))
+    return name, size
+
+
+def shortened(text: str) -> str:
+    """A text of a readable length."""
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text):,} letters)"

@@ -104,6 +104,8 @@ class Poly:
         return as_poly(other) - self
 
     def __pow__(self, exponent: int) -> Poly:
+        if exponent < 0:
+            raise ArithmeticError(f"{self} to the power {exponent} is no polynomial")
         result = as_poly(1)
         for _ in range(exponent):
             result = result * self
@@ -111,6 +113,8 @@ class Poly:
 
     def __floordiv__(self, other: Poly | int) -> Poly:
         """The exact quotient by one term. Raises ``ArithmeticError`` where it is not exact."""
+        if len(as_poly(other).terms) != 1:
+            raise ArithmeticError(f"{other} is not one term")
         ((divisor, factor),) = as_poly(other).terms.items()
         terms = {}
         for monomial, own in self.terms.items():

@@ -188,20 +188,26 @@ def verify(program: Program) -> Program:
     phases are the known ones.
     """
     for stream in program.streams:
-        alive: set[int] = set()
-        for kind, index, scope in stream.events():
-            if kind == OP and not (
-                0 <= index < len(stream.calls) and 0 <= scope < len(program.scopes)
-            ):
-                raise ValueError(
-                    f"an op points to call {index}, scope {scope}, which are not there"
-                )
-            if kind == BIRTH:
-                if index in alive or stream.storages[index].role not in ROLES:
-                    raise ValueError(f"storage {index} is born twice or has no role")
-                alive.add(index)
-            if kind == DEATH:
-                if index not in alive:
-                    raise ValueError(f"storage {index} dies without having been born")
-                alive.remove(index)
+        verify_stream(program, stream)
     return program
+
+
+def verify_stream(program: Program, stream: Stream) -> None:
+    """Raises ``ValueError`` naming the first event of a stream that makes no sense."""
+    lengths = (len(stream.calls), len(stream.storages), len(stream.storages), len(PHASES) + 1)
+    alive: set[int] = set()
+    seen: set[int] = set()
+    for kind, index, scope in stream.events():
+        if not (0 <= kind < len(lengths) and 0 <= index < lengths[kind]):
+            raise ValueError(f"an event of kind {kind} points to {index}, which is not there")
+        if not 0 <= scope < len(program.scopes):
+            raise ValueError(f"an event points to scope {scope}, which is not there")
+        if kind == BIRTH:
+            if index in seen or stream.storages[index].role not in ROLES:
+                raise ValueError(f"storage {index} is born twice or has no role")
+            alive.add(index)
+            seen.add(index)
+        elif kind == DEATH:
+            if index not in alive:
+                raise ValueError(f"storage {index} dies without having been born")
+            alive.remove(index)

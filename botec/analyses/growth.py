@@ -251,8 +251,15 @@ def regimes(program: Program, known: Mapping[str, Known]) -> tuple[Text, ...]:
 
 def differs(one: Known, stream: Stream, widest: Stream) -> bool:
     """Whether a regime's formula is another than the widest one's at the sizes it fixes."""
-    wide, own = ({put(p, stream.regime.fixed) for p in one.of(s)} for s in (widest, stream))
+    wide, own = (largest_put(one.of(each), stream.regime.fixed) for each in (widest, stream))
     return wide != own
+
+
+def largest_put(formulas: tuple[Any, ...], sizes: Mapping[str, int]) -> set[Any]:
+    """Formulas with sizes put in; of those that become numbers the largest alone."""
+    found = {put(formula, sizes) for formula in formulas}
+    numbers = {each for each in found if isinstance(each, int)}
+    return found - numbers | {max(numbers)} if numbers else found
 
 
 def put(poly: Any, sizes: Mapping[str, int]) -> Any:

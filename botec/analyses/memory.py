@@ -153,7 +153,7 @@ def local_peaks(stream: Stream) -> list[Poly]:
         sign = 1 if kind == BIRTH else -1
         for monomial, factor in as_poly(stream.storages[index].bytes).terms.items():
             live[monomial] = live.get(monomial, 0) + sign * factor
-    if rising:
+    if rising or not found:
         keep(live, found)
     return list(found.values())
 

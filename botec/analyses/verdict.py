@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from botec.analyses.figures import Answers, maximum
 from botec.analyses.fit import Fit
@@ -11,7 +12,7 @@ from botec.analyses.tables import memory_section
 from botec.poly import Poly
 from botec.report import Column, Counted, Figure, Figures, Section, Table, Text
 
-REMEDIES = {
+REMEDIES: dict[str, dict[str, Any]] = {
     "checkpointing the repeated blocks": {"checkpoint": True},
     "weights, gradients and states in bf16": {"precision": "bf16"},
     "SGD with momentum": {"optimizer": "sgd-momentum"},

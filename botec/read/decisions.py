@@ -50,7 +50,7 @@ def attention(
     enable_gqa: bool = False,
 ) -> Any:
     """``scaled_dot_product_attention`` as ``sdp::select_sdp_backend_cpp`` chooses on a CPU."""
-    if uses_flash(query, key, value, attn_mask, dropout_p):
+    if uses_flash(query, key, value, attn_mask, dropout_p, enable_gqa):
         out = aten._scaled_dot_product_flash_attention_for_cpu(
             query,
             key,
@@ -66,7 +66,9 @@ def attention(
     )[0]
 
 
-def uses_flash(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> bool:
+def uses_flash(
+    query: Any, key: Any, value: Any, mask: Any, dropout: float, grouped: bool = False
+) -> bool:
     """The conditions of the CPU's flash kernel (``aten/src/ATen/native/transformers``, 2.13).
 
     Four axes, one type the kernel has, no dropout, equal head sizes, nothing empty, a last axis of
@@ -79,6 +81,8 @@ def uses_flash(query: Any, key: Any, value: Any, mask: Any, dropout: float) -> b
         and dropout == 0.0
         and query.shape[-1] == value.shape[-1] == key.shape[-1]
         and all(size > 0 for tensor in tensors for size in tensor.shape)
+        and query.shape[0] == key.shape[0] == value.shape[0]
+        and (grouped or query.shape[1] == key.shape[1] == value.shape[1])
         and (mask is None or (not mask.requires_grad and mask.dim() in (2, 4)))
     )
 

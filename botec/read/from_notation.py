@@ -38,7 +38,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
     Raises :class:`~botec.errors.BadInput` for anything else.
     """
     body = text.removeprefix("mlp:")
-    if repeated := re.fullmatch(r"(\d+)x(\d+)", body):
+    if repeated := re.fullmatch(r"([0-9]{1,18})x([0-9]{1,18})", body):
         width, layers = int(repeated[1]), int(repeated[2])
         if not 1 <= layers <= LAYERS:
             raise BadInput(f"{layers} layers", f"ask for 1 to {LAYERS} layers", text)
@@ -53,7 +53,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 
 def parse_width(part: str, text: str) -> int:
-    if not re.fullmatch(r"\d+", part):
+    if not re.fullmatch(r"[0-9]{1,18}", part):
         raise BadInput(f"{part!r} is no width", DO, text)
     return int(part)
 

@@ -29,9 +29,23 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
     Raises :class:`~botec.errors.UnknownName` (with the nearest names).
     """
     timm, name = library(text), text.removeprefix(SCHEME)
-    channels, high, wide = configuration(timm, name, text).input_size
+    channels, high, wide = picture(timm, name, text)
     own = (Input("B", channels, high, wide, name="x"),)
     return with_inputs(Source(text, lambda: build(timm, name), own, {"B": 1}), inputs)
+
+
+def picture(timm: Any, name: str, text: str) -> tuple[int, int, int]:
+    """Channels, height and width of the picture a model was made for.
+
+    A name that has been replaced by another has no record of its own: the model itself has it.
+    """
+    import torch
+
+    record = configuration(timm, name, text)
+    if record is not None:
+        return record.input_size
+    with torch.device("meta"):
+        return build(timm, name).pretrained_cfg["input_size"]
 
 
 def build(timm: Any, name: str) -> Any:

@@ -171,7 +171,7 @@ class Search:
 
     def stream(self, free: tuple[str, ...], fixed: Point) -> Stream | None:
         """A proved stream with as many of ``free`` as will go; ``None`` where not even one does."""
-        for names in dict.fromkeys((free, free[:1])):
+        for names in dict.fromkeys((free, *((name,) for name in free))):
             held = {**{n: self.asked[n] for n in self.asked if n not in names}, **fixed}
             if not names or any(held.get(n) == 1 and n not in fixed for n in free):
                 continue

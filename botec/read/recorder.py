@@ -211,6 +211,8 @@ class Recorder(TorchDispatchMode):
                 self.track_all(out)
         if signature.shadowed:
             self.note_value(func, args, kwargs, out)
+        elif info.writes and self.shadow.entries:
+            self.forget_written(args, kwargs)
         if func is ADD:
             self.watch_addition(args, out)
         return out
@@ -409,11 +411,21 @@ class Recorder(TorchDispatchMode):
         self.twins[id(real)] = (weakref.ref(real), out)
         return out
 
+    def forget_written(self, args: Any, kwargs: Any) -> None:
+        """An op that writes more than its one result: nothing it was given is known any more."""
+        for tensor in tensors(args, kwargs):
+            self.shadow.entries.pop(self.place(tensor), None)
+
     def note_first_value(self, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
         """Whether results of this call can have values known from shapes."""
         if not isinstance(out, torch.Tensor) or signature.info.name in UNSET:
+            if signature.info.writes:
+                self.forget_written(args, kwargs)
             return
         if torch.Tag.nondeterministic_seeded in signature.info.func.tags:
+            if signature.info.writes:
+                self.shadow.forget(self.place(out), out, True)
+                signature.shadowed = True
             if signature.info.name == "aten.rand" and out.numel() == 1:
                 self.answers.append("a random number between 0 and 1 was taken as 0.5")
                 self.shadow.constant(self.place(out), out, torch.full(out.shape, 0.5))
@@ -426,6 +438,9 @@ class Recorder(TorchDispatchMode):
 
     def note_value(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
         """Keep how ``out`` was made, where its first argument (if any) is known itself."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.shadow.forget(self.place(out), out, True)
+            return
         first = next(iter(tensors(args, kwargs)), None)
         blank = first is not None and makes_new(func)
         if first is None or blank or self.place(first) in self.shadow.entries:

@@ -46,7 +46,8 @@ def lstm(
             place = layer * directions + direction
             weights = list(params[place * each : (place + 1) * each])
             if not has_biases:
-                weights += [torch.zeros_like(weights[0][:, 0])] * 2
+                # the caller makes zeros of the weights' whole shapes and keeps them
+                weights += [torch.zeros(weights[1].shape), torch.zeros(weights[0].shape)]
             y, h, c, _ = aten.mkldnn_rnn_layer(
                 x, *weights, hx[0][place], hx[1][place], direction == 1, [], *settings
             )

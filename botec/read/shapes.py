@@ -19,8 +19,8 @@ Layout = tuple[Any, Any, Any]
 OTHER_TYPE = (
     "eq", "ne", "lt", "le", "gt", "ge", "is", "logical", "sign", "where", "clone", "_to_copy",
     "bitwise", "native_dropout", "frexp", "bernoulli", "copy", "fill", "zeros", "ones", "to",
-    "polar", "complex", "angle", "real", "imag", "view", "conj", "_conj", "abs", "quantize",
-    "fake_quantize", "resolve",
+    "polar", "complex", "float_power", "angle", "real", "imag", "view", "conj", "_conj", "abs",
+    "quantize", "fake_quantize", "resolve",
 )  # fmt: skip
 KNOWN: dict[Any, Callable[[Any, Any], Any] | None] = {}
 

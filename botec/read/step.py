@@ -34,6 +34,10 @@ DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 DEEPEST = 20_000
+REFUSED = {
+    "LBFGS": "calls the model again inside its step",
+    "SparseAdam": "takes sparse gradients, which are not followed",
+}
 
 
 class Subject:
@@ -86,7 +90,7 @@ class Subject:
             ):
                 self.train(recorder, positional, named_inputs)
         except Exception as error:
-            failure = recorder.failure or error
+            failure = recorder.failure if within(error, recorder.failure) else error
             raise explained(failure, self.source.name, point, self.module) from error
         finally:
             for parameter in self.parameters:
@@ -218,6 +222,8 @@ def optimizer_named(name: str, parameters: list[Any], whole_lists: bool = False)
     if cls is None:
         do = nearest(name.lower(), known) or f"use one of {', '.join(sorted(known))}"
         raise UnknownName(f"no optimizer {name!r} in torch.optim", do, "--optimizer")
+    if cls.__name__ in REFUSED:
+        raise BadInput(f"{cls.__name__} {REFUSED[cls.__name__]}", "choose another", "--optimizer")
     settings: dict[str, Any] = {"lr": 1e-3, **({"momentum": 0.9} if momentum else {})}
     if whole_lists and "foreach" in inspect.signature(cls).parameters:
         settings["foreach"] = True
@@ -234,9 +240,10 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
     """The recorder's mode, the device's decisions, and no garbage collector to move a death."""
     import torch._dynamo  # noqa: F401  (meta kernels would import it while tensors live)
 
-    was_enabled = gc.isenabled()
+    was_enabled, own_freeze = gc.isenabled(), gc.get_freeze_count() == 0
     gc.collect(0)
-    gc.freeze()
+    if own_freeze:
+        gc.freeze()
     gc.disable()
     try:
         with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
@@ -245,7 +252,8 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
             with norms, constants(recorder), random_states(recorder), recorder:
                 yield
     finally:
-        gc.unfreeze()
+        if own_freeze:
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
 
@@ -317,6 +325,17 @@ def scoped(scopes: Mapping[int, int], recorder: Recorder, again: frozenset[int])
         yield
     finally:
         nn.Module.__call__ = call
+
+
+def within(error: BaseException | None, cause: BaseException | None) -> bool:
+    """Whether ``cause`` led to ``error``; the engine may have replaced it by a poorer one."""
+    if cause is None:
+        return False
+    if isinstance(error, (RuntimeError, SystemError)):
+        return True
+    while error is not None and error is not cause:
+        error = error.__cause__ or error.__context__
+    return error is cause
 
 
 @contextmanager

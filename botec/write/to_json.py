@@ -328,8 +328,6 @@ def picture_from(entry: dict[str, Any], place: str) -> Picture:
 def curve_from(curve: Any, place: str) -> Curve:
     entry = object_in(curve, place)
     points = field(entry, "points", list, place)
-    if not all(isinstance(point, list) and len(point) == 2 for point in points):
-        raise broken(f"a point of {place} is no pair")
     for point in points:
         check_row(point, (Column("across", "1"), Column("up", "1")), place)
     return Curve(field(entry, "title", str, place), frozen(points))

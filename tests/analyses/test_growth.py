@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from botec.analyses.count import count
-from botec.analyses.growth import along, passings, sections, sentences, since
+from botec.analyses.growth import along, passing, passings, put, sections, sentences, since
 from botec.analyses.memory import memory
-from botec.analyses.quantities import quantities
+from botec.analyses.quantities import Known, quantities
 from botec.estimate import report
 from botec.inputs import Input
+from botec.poly import Floor, as_poly, log2, symbol
 from botec.program import Program
 from botec.report import Picture, Table, Text
 from botec.units import Quantity
@@ -163,3 +165,50 @@ def test_a_crossover_beyond_the_regime_says_so(program: Program) -> None:
     assert since(late).endswith(f"beyond S ≤ {one.size - 1}")
     assert sentences([late]) == []
     assert len(sentences([one])) == 1
+
+
+def test_the_largest_of_several_takes_over_where_it_passes_the_others(program: Program) -> None:
+    """max(S + 100, 2·S): 2·S is all that grows, from 100 on."""
+    size = symbol("S")
+    known = Known(program, "peak", "peak", "B", lambda stream: (size + 100, 2 * size))
+    found = passing(known, "S")
+    assert found is not None
+    assert (found.term, found.size) == (2 * size, 100)
+
+
+class Gram(torch.nn.Module):
+    """Every row with every other: one row alone takes another way."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.transpose(0, 1).reshape(-1, x.shape[0]) @ x.reshape(x.shape[0], -1)).sum()
+
+
+@pytest.mark.parametrize("module", [Encoder, Gram])
+def test_a_regime_prints_the_formulas_that_differ_there(module: Any) -> None:
+    """Printed are those whose value at one row is not what the formula of many rows gives."""
+    program = read(module(), Input("B", "S", 16), B=8, S=24, train=False)
+    wide, *others = program.streams
+    last = sections(program, {})[-1]
+    printed = {p.text.split(" = ")[0] for p in last.parts if getattr(p, "kind", "") == "formula"}
+    differing = {
+        one.key
+        for one in quantities(program).values()
+        for own in others
+        if [value_of(one, wide, size) for size in (5, 40)]
+        != [value_of(one, own, size) for size in (5, 40)]
+    }
+    assert printed == differing
+    assert differing or module is not Gram
+
+
+def value_of(one: Known, stream: Any, size: int) -> int:
+    return max(as_poly(formula).at(B=1, S=size) for formula in one.of(stream))
+
+
+def test_sizes_put_into_a_formula_give_its_value() -> None:
+    batch, size = symbol("B"), symbol("S")
+    inner = symbol(Floor("S", 3, 4))
+    formula = 3 * batch * inner**2 + symbol(Floor(batch * inner + 5, 1, 7)) + log2(size) * batch + 9
+    half = put(formula, {"S": 64})
+    assert half.names == {"B"}
+    assert half.at(B=5) == formula.at(B=5, S=64) == put(formula, {"B": 5, "S": 64})

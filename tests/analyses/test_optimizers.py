@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -285,7 +286,7 @@ def test_decay_coupled_and_decoupled_rest_where_they_say():
     ("name", "options"),
     [("sgd", {}), ("sgd", {"momentum": 0.8}), ("sgd", {"momentum": 0.8, "dampening": 0.4}),
      ("sgd", {"momentum": 0.8, "nesterov": True}), ("sgd", {"momentum": 0.8, "weight_decay": 3.0}),
-     ("asgd", {}), ("adam", {"eps": 1.0}), ("adamw", {"eps": 1.0, "weight_decay": 3.0}),
+     ("asgd", {}), ("adam", {"eps": 1.0}), ("adamw", {"eps": 1.0, "weight_decay": 50.0}),
      ("nadam", {"eps": 1.0, "momentum_decay": 10.0}), ("rmsprop", {"eps": 1.0, "momentum": 0.5}),
      ("adam", {"eps": 1.0, "eps_place": "inside"})],
 )  # fmt: skip
@@ -383,6 +384,30 @@ def test_every_page_is_whole(name):
     assert placed == set(page.figures)
     assert all(figure.counted.value == figure.counted.value for figure in page.figures.values())
     assert next(s for s in page.sections if s.title == "Why").parts[1:]
+
+
+SINGLE = r"(?<![A-Za-zα-ωΔ'])([A-Za-zα-ωΔΣΠ])(?![A-Za-z])"
+
+
+@pytest.mark.parametrize("name", list(methods()))
+def test_every_sign_of_a_derivation_is_told(name):
+    """By the list before it, or by a line that says what it is."""
+    for more in ({}, {"momentum": 0.9}, {"momentum": 0.9, "weight_decay": 0.1}, {"centered": True},
+                 {"eps_place": "uncorrected"}):  # fmt: skip
+        if not set(more) <= set(find(name).options):
+            continue
+        page = report(asked(name, 3.0, 50, **more))
+        texts = next(section for section in page.sections if section.title == "Why").parts
+        told, lines = (
+            " ".join(part.text for part in texts if (part.kind == "formula") == formula)
+            for formula in (False, True)
+        )
+        for sign in set(re.findall(SINGLE, lines)) - set("aΣΠ"):
+            known = re.search(rf"(^|; |\. ){sign}[₀-₉ₐᵢₙₘₓ⁺⁻∞]* ", told)
+            assert known or re.search(rf"{sign}[ₖ₁₊²∞'̂]* ?(=|, )|{sign} \\+ B =", lines), (
+                name,
+                sign,
+            )
 
 
 def test_the_judge_sees_a_planted_fault():

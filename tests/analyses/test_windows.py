@@ -13,7 +13,9 @@ from botec.analyses.windows import (
     Window,
     border,
     chain_from,
+    field,
     needed,
+    period,
     reach,
     reads,
     report,
@@ -121,6 +123,14 @@ def test_the_chain_formula(chain):
     seen = reach(chain)
     assert (seen.least, seen.most, seen.start, seen.jump) == (size, size, start, jump)
     assert seen.center == start + (size - 1) / 2
+
+
+@given(st.lists(windows(), min_size=1, max_size=4), st.integers(0, 50))
+@settings(max_examples=100, deadline=None)
+def test_fields_repeat_one_period_on_and_lie_their_jumps_apart(chain, place):
+    every = period(chain)
+    shift = reach(chain).jump * every
+    assert field(chain, place + every) == {one + shift for one in field(chain, place)}
 
 
 @given(st.lists(windows(), min_size=1, max_size=3), st.integers(1, 30))

@@ -165,7 +165,7 @@ def products(trace: Any) -> list[tuple[str, Any]]:
     )
     known = ("mm", "bmm", "addmm", "convolution", "attention", "rnn_layer")
     return [
-        (one.info.name, tuple(layout[0] for layout in one.results))
+        (one.info.name, tuple(made and made[0] for made in one.results))
         for one in called
         if any(word in one.info.name for word in known)
     ]

@@ -242,7 +242,7 @@ ADAMAX = Method(
         "u₁ = |c| + ε, and β₂ u < |c| + ε at every later step, so u = |c| + ε",
         "w = w₀ - η t c/(|c| + ε)",
     ),
-    averages=averages,
+    averages=averages, words={"u": "the largest gradient, which fades with β₂"},
     shown=lambda s, t, o: {"m_hat": s["m"] / left_after(1 - o.beta1, t)},
     speed=lambda c, o: 0 if o.weight_decay else o.lr * abs(c) / (abs(c) + o.eps),
     rest=lambda c, o: -c / o.weight_decay if o.weight_decay else None,

@@ -194,6 +194,10 @@ SGD = Method(
     rule=sgd_rule, closed=sgd_closed, no_form=sgd_no_form,
     formula=sgd_formula, derivation=sgd_derivation,
     averages=lambda o: {"momentum": o.momentum} if o.momentum else {},
+    words={
+        "x": "the share of a mode that a step takes away", "r": "the share it leaves, 1 - x",
+        "A": "the slower mode at the start", "B": "the faster one",
+    },
     speed=sgd_speed, rest=sgd_rest, noise=sgd_noise, alternating=sgd_alternating, limit=sgd_limit,
 )  # fmt: skip
 

@@ -64,7 +64,7 @@ def way_figures(way: Way) -> Iterator[Figure]:
     formula = None if way.reason else way.method.formula(way.options)
     why = f"{way.reason}; the update rule was run" if way.reason else None
     if not why and not formula:
-        why = "several cases; they stand in the derivation"
+        why = "it has several cases, which stand in the derivation"
     status = "complete" if way.reason else "exact"
     title = f"weight after {way.steps:,} steps"
     yield exact("w", title, state["w"], formula, why=why, status=status)
@@ -159,7 +159,7 @@ def rooted(way: Way, key: str, title: str) -> Figure:
         return exact(key, title, value, status=status)
     run = noise_by_running if key == "noise" else alternating_by_running
     value = run(way.method, way.options, abs(way.gradient), RUN_STEPS)
-    why = f"no formula; {RUN_STEPS:,} steps of the update rule were run"
+    why = f"{RUN_STEPS:,} steps of the update rule were run"
     return exact(key, title, value, status="estimate", why=why)
 
 

@@ -147,6 +147,7 @@ MUON = Method(
         "w = d^t w₀ - η σ sign(c) (1 - d^t)/(1 - d), d = 1 - η λ",
     ),
     averages=lambda o: {"momentum": o.momentum},
+    words={"x": "a singular value on its way to 1"},
     speed=lambda c, o: 0 if o.weight_decay else o.lr * abs(orthogonal(float(c))),
     rest=lambda c, o: -orthogonal(float(c)) / o.weight_decay if o.weight_decay else None,
     limit=lambda o: Limit(0, "", 0, "its steps do not shrink near a minimum: it ends in a swing"),

@@ -88,7 +88,8 @@ class Method:
 
     ``real`` is its class in torch.optim ("" where it has none); ``kept`` the values it keeps for
     each parameter; ``no_form(start, c, o)`` why there is no closed form, or ``None``; ``shown``
-    quantities derived from the state; ``speed`` the size of a step after infinitely many.
+    quantities derived from the state; ``speed`` the size of a step after infinitely many; ``words``
+    what signs of its derivation mean where that is its own.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Method:
     alternating: OfGradient | None = None
     limit: OfOptions | None = None
     begin: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def begun(self, start: Any, options: Options) -> State:

@@ -20,11 +20,9 @@ LISTED = (-12, -10, -9, -8, -7, -6, -4, -2, 0, 2, 4, 6)
 FACTORS = (10.0, 0.1, 0.0, -1.0)
 MOST_STEPS, MOST_SUMMED, WARM = 10**9, 20_000, 10_000
 SYMBOLS = {
-    "w₀": "the weight at the start", "c": "the constant gradient", "t": "the steps taken",
+    "w": "the weight, w₀ at the start", "c": "the constant gradient", "t": "the steps taken",
     "k": "the number of a step, 1 to t", "d": "what decay leaves of a weight, 1 - η λ",
-    "m": "the average of gradients", "v": "the average of their squares",
-    "b": "the momentum", "s": "the sum of squares, or a step over η where it has an index",
-    "u": "what is divided, or divides", "r": "a factor of the step", "p": "√(1 - β₂^k)",
+    "m": "the average of gradients", "v": "the average of their squares", "b": "the momentum",
 }  # fmt: skip
 
 
@@ -125,7 +123,8 @@ def option_table(way: Way) -> Table:
     for name, value in vars(way.options).items():
         meaning = MEANINGS[name]
         text = value if isinstance(value, str) else plain(value)
-        rows.append((option_name(name), meaning.symbol, text, meaning.text))
+        what = way.method.words.get(meaning.symbol, meaning.text)
+        rows.append((option_name(name), meaning.symbol, text, what))
     heads = tuple(map(Column, ("option", "sign", "value", "what it is")))
     return Table("", heads, tuple(rows))
 
@@ -185,7 +184,8 @@ def derivation(way: Way) -> Iterator[Text]:
         )
     text = " ".join(lines)
     signs = {MEANINGS[name].symbol: MEANINGS[name].text for name in way.method.options}
-    told = [f"{sign} {what}" for sign, what in {**signs, **SYMBOLS}.items() if spoken(sign, text)]
+    every = {**signs, **SYMBOLS, **way.method.words}
+    told = [f"{sign} {what}" for sign, what in every.items() if spoken(sign, text)]
     yield Text("; ".join(told) + ".")
     for line in lines:
         yield Text(line, "formula")
@@ -193,7 +193,7 @@ def derivation(way: Way) -> Iterator[Text]:
 
 def spoken(sign: str, text: str) -> bool:
     """Whether a sign stands in a text, not as a letter of a word."""
-    return bool(re.search(rf"(?<![A-Za-z]){re.escape(sign)}(?![A-Za-z])", text))
+    return bool(re.search(rf"(?<![A-Za-z']){re.escape(sign)}(?![A-Za-z])", text))
 
 
 def length(way: Way, gradient: float) -> float:

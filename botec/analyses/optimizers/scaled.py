@@ -154,7 +154,8 @@ ADAGRAD = Method(
     "Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning, eq. 1",
     {"lr": 1e-2, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0,
      "eps": 1e-10},
-    kept=lambda o: ("s",), begin={"s": lambda o: o.initial_accumulator_value},
+    kept=lambda o: ("s",), words={"s": "the sum of the squares"},
+    begin={"s": lambda o: o.initial_accumulator_value},
     rule=adagrad_rule, closed=adagrad_closed, no_form=coupled_has_none,
     formula=lambda o: f"start - lr*sum({ADAGRAD_STEP} {SPAN})",
     derivation=lambda o: (
@@ -203,6 +204,7 @@ ADADELTA = Method(
         "(c² + ε)/((1 - ρ) ε) steps",
     ),
     averages=lambda o: {"rho": o.rho},
+    words={"u": "the average of the squares of the steps δ"},
     speed=lambda c, o: 0 if o.weight_decay else o.lr * abs(c),
     rest=lambda c, o: -c / o.weight_decay if o.weight_decay else None,
     notes=("Its first steps are η √(ε/(1 - ρ)) whatever the gradient, and grow until they are as "

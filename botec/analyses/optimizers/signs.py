@@ -47,6 +47,10 @@ LION = Method(
         "w = d^t w₀ - η sign(c) (1 - d^t)/(1 - d), d = 1 - η λ; without decay w₀ - η t sign(c)",
     ),
     averages=lambda o: {"beta1": o.beta1, "beta2": o.beta2},
+    words={
+        "β₁": "the share of the average in what gives the sign",
+        "β₂": "how much of the average is kept at a step",
+    },
     speed=lambda c, o: 0 if o.weight_decay else o.lr * abs(sign(c)),
     rest=lambda c, o: -sign(c) / o.weight_decay if o.weight_decay else None,
     noise=lambda c, o: o.lr, alternating=lion_alternating,
