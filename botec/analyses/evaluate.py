@@ -86,7 +86,8 @@ def largest(formulas: tuple[Any, ...], arrays: dict[str, Any]) -> Any:
     import numpy as np
 
     top = {name: int(array.max()) for name, array in arrays.items()}
-    safe = max(at(formula, top) for formula in formulas) < LARGEST
+    tops = [at(formula, top) for formula in formulas]
+    safe = max(tops) < LARGEST and all(isinstance(value, int) for value in tops)
     kind = np.int64 if safe else np.float64
     arrays = {name: array.astype(kind) for name, array in arrays.items()}
     shape = next(iter(arrays.values())).shape

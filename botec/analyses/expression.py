@@ -135,8 +135,9 @@ def kind_of(node: ast.expr, text: str) -> str:
     """Whether a part gives a number or a condition; refuses all it does not know."""
     if isinstance(node, (ast.Name, ast.Attribute)):
         return NUMBER
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return NUMBER if abs(node.value) <= LARGEST else refuse(node, text)
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        plain = not isinstance(node.value, bool) and abs(node.value) <= LARGEST
+        return NUMBER if plain else refuse(node, text)
     parts, within, gives = anatomy(node, text)
     for part in parts:
         if kind_of(part, text) != within:

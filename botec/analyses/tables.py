@@ -190,7 +190,10 @@ def causal_text(answers: Answers) -> tuple[Text, ...]:
 
 
 def cell(answers: Answers, total: Total | None) -> Any:
-    return 0 if total is None else at(total.value, answers.program.asked)
+    if total is None:
+        return 0
+    value = at(total.value, answers.program.asked)
+    return None if total.missing and not value else value
 
 
 def unit_of(measure: str) -> str:

@@ -360,12 +360,16 @@ class Recorder(TorchDispatchMode):
         return places
 
     def known_value(self, tensor: Any, info: OpInfo) -> Any:
+        """The value an op asks for. Raises :class:`DataDependent` with the author's line."""
+        return self.real(tensor, info.name)
+
+    def real(self, tensor: Any, name: str = "tolist") -> Any:
+        """A real tensor with the value of a traced one, where it follows from shapes."""
         try:
             return self.shadow.value(self.place(tensor), tensor)
         except UnknownValueError:
-            where = user_line()
             raise DataDependent(
-                f"{info.name} needs a value that only real data gives{where}",
+                f"{name} needs a value that only real data gives{user_line()}",
                 "take the data-dependent branch out of forward, or read a part of the model",
             ) from None
 

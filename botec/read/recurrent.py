@@ -39,7 +39,8 @@ def lstm(
     whole = (input.transpose(0, 1) if batch_first else input).contiguous()
     x = whole  # the kernel's caller holds the first input until the last layer is done
     hidden, cells = [], []
-    settings = (LSTM, hx[0].shape[2], num_layers, has_biases, bidirectional, batch_first, train)
+    kept = torch.is_grad_enabled()  # the kernel keeps its workspace by this, not by ``train``
+    settings = (LSTM, hx[0].shape[2], num_layers, has_biases, bidirectional, batch_first, kept)
     for layer in range(num_layers):
         outputs = []
         for direction in range(directions):

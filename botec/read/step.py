@@ -90,7 +90,8 @@ class Subject:
             ):
                 self.train(recorder, positional, named_inputs)
         except Exception as error:
-            failure = recorder.failure if within(error, recorder.failure) else error
+            failure = error if recorder.failure is None else recorder.failure
+            failure = failure if within(error, failure) else error
             raise explained(failure, self.source.name, point, self.module) from error
         finally:
             for parameter in self.parameters:
@@ -271,13 +272,20 @@ def constants(recorder: Recorder) -> Iterator[None]:
 
         return make
 
+    tolist = torch.Tensor.tolist
+
+    def as_list(tensor: Any) -> Any:
+        return recorder.real(tensor).tolist() if tensor.is_meta else tolist(tensor)
+
     try:
         for name in kept:
             setattr(torch, name, known(name))
+        torch.Tensor.tolist = as_list
         yield
     finally:
         for name, function in kept.items():
             setattr(torch, name, function)
+        torch.Tensor.tolist = tolist
 
 
 @contextmanager

@@ -24,12 +24,13 @@ OfGradient: TypeAlias = Callable[[Any, Options], Any]
 
 @dataclass(frozen=True)
 class Meaning:
-    """An option: its sign in formulas, what it is, and its range (``below`` is not reached)."""
+    """An option: its sign in formulas, what it is, its range (``below`` is not reached)."""
 
     symbol: str
     text: str
     least: float | None = 0
     below: float | None = None
+    most: float | None = None
 
 
 MEANINGS = {
@@ -53,7 +54,7 @@ MEANINGS = {
     "power": Meaning("α", "the power with which the rate declines"),
     "t0": Meaning("t₀", "the step at which averaging begins"),
     "beta2_decay": Meaning(
-        "κ", "the average of the squares takes a share k^κ of each new one", None
+        "κ", "the average of the squares takes a share k^κ of each new one", None, most=0
     ),
     "eps1": Meaning("ε₁", "the least root of the averaged square"),
     "eps2": Meaning("ε₂", "the least size of a weight"),
@@ -155,6 +156,8 @@ def check(name: str, value: Any) -> None:
         raise BadInput("not a finite number", "give a number", asked)
     if meaning.least is not None and value < meaning.least:
         raise BadInput(f"it is below {meaning.least}", f"{name} is {meaning.text}", asked)
+    if meaning.most is not None and value > meaning.most:
+        raise BadInput(f"it is above {meaning.most}", f"{name} is {meaning.text}", asked)
     if meaning.below is not None and value >= meaning.below:
         seen = f"at {meaning.below} and above nothing new is learned or old forgotten"
         raise BadInput(seen, f"give a {name} below {meaning.below}", asked)

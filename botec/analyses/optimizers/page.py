@@ -206,7 +206,10 @@ def scale_table(way: Way) -> Table:
     """How far it comes with gradients of 1e-12 to 1e6, beside the farthest and in rates."""
     lengths = {power: length(way, 10.0**power) for power in LISTED}
     most = max(lengths.values())
-    rows = tuple((10.0**p, way_, way_ / way.options.lr, way_ / most) for p, way_ in lengths.items())
+    rows = tuple(
+        (10.0**p, way_, way_ / way.options.lr, way_ / most if most else 0.0)
+        for p, way_ in lengths.items()
+    )
     title = f"The way after {Quantity(way.steps)} steps by the gradient's size"
     return Table(title, apart("gradient", "way", "way over η", "beside the farthest"), rows)
 
