@@ -87,9 +87,10 @@ def judged(
     try:
         forward, backward, faults = count(meta_step(source, point, train, precision))
         found = HOW.format(version=version)
-    except BotecError as error:
+    except Exception as error:  # a constructor that reads values cannot run on meta either
         if real is None:
-            return Judged(None, None, HOW.format(version=version), why=error.seen)
+            seen = error.seen if isinstance(error, BotecError) else str(error)
+            return Judged(None, None, HOW.format(version=version), why=seen)
         forward, backward, faults = count(real)
         found = HOW_REAL.format(version=version)
     return Judged(forward, backward if train else None, found, faults)

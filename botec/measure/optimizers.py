@@ -147,10 +147,16 @@ def kept(name: str, options: Mapping[str, Any], shape: tuple[int, ...] = (64, 32
 def judge(
     name: str, options: Mapping[str, Any], gradients: Sequence[float], start: float
 ) -> tuple[list[dict[str, float]], float, str]:
-    """The real path, the values kept for each parameter of a vector (Muon: a matrix), and how."""
+    """The real path, the values kept for each parameter of a vector (Muon: a matrix), and how.
+
+    Raises :class:`BotecError` where the real optimizer does not take these options.
+    """
     real = class_of(name)
-    path = trajectory(name, options, gradients, start)
-    found = kept(name, options, (64, 32) if name == "muon" else (64,))
+    try:
+        path = trajectory(name, options, gradients, start)
+        found = kept(name, options, (64, 32) if name == "muon" else (64,))
+    except ValueError as error:  # how the framework refuses an option
+        raise BotecError(f"the real {name} refuses this: {error}", "leave out --verify") from None
     return (
         path,
         found.per_parameter,

@@ -209,10 +209,11 @@ class Search:
             # two points can agree with more than one formula: fit on three, prove on a fourth
             points = (*points, proofs[0])
             fresh = unused(proofs[0], points, question.free, plan.step)
-            if fresh is not None:
-                proofs = (fresh,)
-                stream = align([self.trace(point) for point in points], symbols, points)
-                difference = self.disproved(stream, proofs)
+            proofs = (*proofs[1:], *([fresh] if fresh else []))
+            if not proofs:
+                raise PartedError(difference)
+            stream = align([self.trace(point) for point in points], symbols, points)
+            difference = self.disproved(stream, proofs)
         if difference:
             raise PartedError(difference)
         return replace(stream, regime=replace(plan.regime, fitted=points, proved=proofs))

@@ -13,6 +13,7 @@ from botec.program import Regime
 
 Point = dict[str, int]
 FAR = 16381  # a prime far beyond the usual lengths: whatever changes on the way there shows
+APART = 4099  # between far sizes of two dimensions, so that no floors of theirs agree
 SCALES = ((5, 8), (2, 1), (11, 8))
 LATTICE = 32  # the rounding most image networks work in
 
@@ -80,16 +81,30 @@ def plans(question: Question) -> Iterator[Plan]:
 def wide(question: Question) -> Plan:
     """From almost nothing to far beyond the asked sizes."""
     proof = question.proof
-    low = {name: other(5 + i, proof[name]) for i, name in enumerate(question.late)}
+    low = {name: other(5 + 9 * i, proof[name]) for i, name in enumerate(question.late)}
     high = {name: far(question, name, i) for i, name in enumerate(question.late)}
     points = (question.point(low, 3), question.point(high, 5))
-    return Plan(points, (proof,), question.regime)
+    return Plan(points, (proof, *crossed(question)), question.regime)
+
+
+def crossed(question: Question) -> tuple[Point, ...]:
+    """A second proof where sizes could stand for each other: all apart, no two remainders alike.
+
+    A square picture proves nothing about which of its edges a formula means.
+    """
+    if len(question.late) < 2:
+        return ()
+    found = {}
+    for place, (name, size) in enumerate(late_sizes(question)):
+        apart = size * (4 + 3 * place) // 5 + 7 + 4 * place
+        found[name] = max(2, min(apart, question.most.get(name, apart)))
+    return (question.point(found, 6),)
 
 
 def far(question: Question, name: str, place: int) -> int:
     """A size far beyond the asked one, or near the largest the model has."""
     asked, limit = question.proof[name], question.most.get(name)
-    size = (FAR if asked < FAR else 2 * asked + 1) + 2 * place
+    size = (FAR if asked < FAR else 2 * asked + 1) - APART * place
     return other(min(size, limit - place) if limit else size, asked, limit)
 
 
@@ -131,12 +146,16 @@ def late_sizes(question: Question) -> list[tuple[str, int]]:
 def below(question: Question) -> Plan:
     """No further than the asked sizes."""
     proof = question.proof
-    low = {name: other(5 + i, proof[name]) for i, name in enumerate(question.late)}
-    middle = {name: max(3, proof[name] * 3 // 4 - i) for i, name in enumerate(question.late)}
+    low = {name: other(5 + 9 * i, proof[name]) for i, name in enumerate(question.late)}
+    middle = {name: max(3, proof[name] * (5 - i % 3) // 6) for i, name in enumerate(question.late)}
     regime = question.regime
     most = {**regime.most, **{name: proof[name] for name in question.late}}
     points = (question.point(low, 3), question.point(middle, 5))
-    return Plan(points, (proof,), replace(regime, most=most))
+    inner = {
+        name: max(2, size * (3 - i % 2) // 4) for i, (name, size) in enumerate(late_sizes(question))
+    }
+    apart = (question.point(inner, 6),) if len(question.late) > 1 else ()
+    return Plan(points, (proof, *apart), replace(regime, most=most))
 
 
 def near(question: Question) -> Iterator[Plan]:
