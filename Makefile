@@ -37,6 +37,7 @@ format: $(READY)
 
 docs: $(READY)
 	@$(RUN) docs/make_cli.py
+	@$(RUN) docs/make_readme.py
 
 accuracy: $(READY)
 	@$(RUN) benchmarks/zoo.py -o docs/zoo.md

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,6 +22,7 @@ from botec.program import Parameter, Program, Regime, Setting, Storage, Stream, 
 SUFFIX = ".botec"
 FORMAT = 1
 HOW = "save one with botec.save(program, path)"
+BROKEN = (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError)
 
 
 def save(program: Program, path: str | Path) -> None:
@@ -37,23 +39,10 @@ def load(path: str | Path) -> Program:
             raise ValueError(f"format {data.get('format')!r}, this botec reads {FORMAT}")
         return verify(unpacked(data))
     except FileNotFoundError:
-        raise BadInput(
-            "no such file", "save one with botec.save(program, path)", str(path)
-        ) from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-    ) as error:
-        raise BadInput(
-            f"not a saved program: {error}",
-            "save it again with botec.save(program, path)",
-            str(path),
-        ) from error
+        raise BadInput("no such file", HOW, str(path)) from None
+    except BROKEN as error:
+        do = "save it again with botec.save(program, path)"
+        raise BadInput(f"not a saved program: {error}", do, str(path)) from error
 
 
 def packed(program: Program) -> dict[str, Any]:

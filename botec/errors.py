@@ -15,7 +15,7 @@ class BotecError(Exception):
 
     def __init__(self, seen: str, do: str = "", asked: str = "") -> None:
         super().__init__(seen, do, asked)
-        self.seen, self.do, self.asked = one_line(seen), one_line(do), one_line(asked)
+        self.seen, self.do, self.asked = one_line(seen), one_line(do), one_line(asked, 120)
 
     def about(self, asked: str) -> BotecError:
         """The same error, with the question it belongs to in front (kept if already known)."""
@@ -50,13 +50,13 @@ class MissingPackage(BotecError):
     """A package of one of botec's extras is not installed."""
 
 
-LONGEST = 400
+LONGEST = 320  # letters of one part of an error that a reader can still take in
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, most: int = LONGEST) -> str:
     """``text`` with every run of white space as one space, cut where it is no longer readable."""
     words = " ".join(str(text).split())
-    return words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
+    return words if len(words) <= most else f"{words[:most]}…"
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> str:

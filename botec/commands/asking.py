@@ -184,7 +184,7 @@ def point_from(dimensions: Sequence[str]) -> dict[str, int]:
             raise BadInput(f"{name} is an option", f"write --{name}{value}", text)
         name, size = parse_value(text)
         if name in ("model", "inputs", "self"):
-            raise BadInput(f"{name} is no name of a dimension", "call it otherwise", text)
+            raise BadInput(f"no dimension {name}", "call it otherwise", text)
         if point.setdefault(name, size) != size:
             raise BadInput(f"{name} is also {point[name]}", "give each dimension once", text)
     return point

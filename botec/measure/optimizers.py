@@ -40,6 +40,9 @@ class Kept:
 def class_of(name: str) -> Any:
     """The class of the optimizer called ``name``. Raises ``ModuleNotFoundError`` without torch."""
     if name == "lion":
+        from botec.read.from_torchvision import make_importable
+
+        make_importable()  # timm imports torchvision
         from timm.optim import Lion
 
         return Lion

@@ -38,7 +38,8 @@ def read(
     saved = isinstance(model, str) and model.endswith(SUFFIX)
     if saved or isinstance(model, Program):
         known = {name: getattr(setting, name) for name in CHOICES}
-        return again(load(model) if saved else model, {**known, **point})
+        program = load(model) if saved else model
+        return again(program, {**known, **point}, model if saved else program.name)
     need_torch()
     from botec.read.doors import open_source
     from botec.read.from_file import source_of_module
@@ -51,7 +52,7 @@ def read(
     return read_source(source, setting, point)
 
 
-def again(program: Program, options: Mapping[str, Any]) -> Program:
+def again(program: Program, options: Mapping[str, Any], asked: str = "") -> Program:
     """A program that was read before, at the dimensions among ``options``.
 
     Raises :class:`BadInput` where another option says it should have been read otherwise.
@@ -60,7 +61,7 @@ def again(program: Program, options: Mapping[str, Any]) -> Program:
         was = getattr(program.setting, name)
         if name in options and options[name] != was:
             do = f"ask it so, or read the model again with {name}={options[name]}"
-            raise BadInput(f"it was read with {name}={was}", do, program.name)
+            raise BadInput(f"it was read with {name}={was}", do, asked or program.name)
     point = {name: whole(name, size) for name, size in options.items() if name not in CHOICES}
     return replace(program, asked=program.point(point))
 

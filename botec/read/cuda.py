@@ -11,7 +11,10 @@ from typing import Any
 
 import torch
 
+from botec.errors import BadInput
+
 aten = torch.ops.aten
+RECURRENT = ("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input")
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -48,6 +51,7 @@ def kernels(capability: int) -> dict[str, Callable[..., Any]]:
         "scaled_dot_product_attention": attention,
         "dropout": dropout,
         "rms_norm": rms_norm,
+        **dict.fromkeys(RECURRENT, refuse_recurrent),
     }
 
 
@@ -145,3 +149,8 @@ def rms_norm(
 ) -> Any:
     """One fused kernel that keeps the rows' factors."""
     return aten._fused_rms_norm(input, list(normalized_shape), weight, eps)[0]
+
+
+def refuse_recurrent(*args: Any, **kwargs: Any) -> Any:
+    """cuDNN keeps a reserve whose size only cuDNN can say."""
+    raise BadInput("what cuDNN's recurrent kernels keep is not known", "use --device cpu")

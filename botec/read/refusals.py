@@ -37,9 +37,7 @@ def remedy(error: BaseException, text: str, module: Any) -> str:
     """What to do about it, as far as the words say."""
     if isinstance(error, TypeError) and "argument" in text:
         names = [name for name in inspect.signature(module.forward).parameters if name != "self"]
-        return (
-            f"forward takes {', '.join(names) or 'nothing'}: name the inputs so, or leave them bare"
-        )
+        return f"forward takes {', '.join(names) or 'nothing'}: name the inputs so in --input"
     return next((do for words, do in REMEDIES if words in f"{type(error).__name__} {text}"), GIVEN)
 
 

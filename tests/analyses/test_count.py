@@ -20,7 +20,7 @@ from botec.analyses.count import (
     parameter_count,
 )
 from botec.calls import Tensor
-from botec.errors import OutsideRegime
+from botec.errors import BadInput, OutsideRegime
 from botec.ops import facts
 from botec.poly import at
 from botec.program import OP, PHASE, PHASES, Parameter, Program, Stream
@@ -109,7 +109,7 @@ def test_numbers_and_arrays_at_other_points(mlp: Program) -> None:
 def test_a_point_in_no_regime(mlp: Program) -> None:
     with pytest.raises(OutsideRegime, match="B=0"):
         botec.count(mlp, B=0)
-    with pytest.raises(OutsideRegime, match="B=0"):
+    with pytest.raises(BadInput, match="B is 0"):
         botec.count(mlp).flops(B=0)
 
 

@@ -193,7 +193,6 @@ def test_ops_nobody_knows_have_a_table() -> None:
     assert table.total is None
 
 
-@pytest.mark.xfail(reason="a kind with nothing but unknown costs shows 0")
 def test_what_is_unknown_is_not_nought() -> None:
     answers = Answers(botec.read(Odd(), X, B=4, train=False))
     table = tables(answers)["Work by kind and by module/By kind of op"]

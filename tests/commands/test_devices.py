@@ -25,7 +25,8 @@ def test_no_table_is_cut():
     assert all(len(rows) <= MOST_ROWS + 1 for _, rows in groups(devices()))
 
 
-def test_the_list_on_the_page(say):
+def test_the_list_on_the_page(say, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     said = say("devices")
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith(f"{len(devices())} devices\n")

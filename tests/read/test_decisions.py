@@ -111,7 +111,6 @@ def test_other_ranks_and_small_sizes(shapes: Any) -> None:
     assert kernel(ours) == kernel(real)
 
 
-@pytest.mark.xfail(reason="flash is taken where batches or heads are broadcast; a real CPU is not")
 @pytest.mark.parametrize(
     "shapes",
     [

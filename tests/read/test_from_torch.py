@@ -118,13 +118,13 @@ def test_the_collector_is_left_as_it_was(enabled: bool) -> None:
         gc.enable()
 
 
-@pytest.mark.xfail(reason="objects an application froze are thawed")
 def test_what_an_application_froze_stays_frozen() -> None:
     gc.freeze()
     try:
         before = gc.get_freeze_count()
         botec.read(nn.Linear(4, 4), X, B=4)
-        assert gc.get_freeze_count() >= before > 0
+        # some of what was frozen ends its own life meanwhile; a thaw would leave nothing
+        assert gc.get_freeze_count() > 0.9 * before > 0
     finally:
         gc.unfreeze()
 
@@ -178,7 +178,6 @@ def test_what_forward_keeps_is_not_left_behind() -> None:
     assert module.last.device.type == "cpu"
 
 
-@pytest.mark.xfail(raises=(RuntimeError, ValueError), reason="a lazy layer is a traceback")
 def test_a_lazy_layer_is_refused_in_one_line() -> None:
     with pytest.raises(botec.BotecError):
         botec.read(nn.Sequential(nn.LazyLinear(3)), X, B=2)

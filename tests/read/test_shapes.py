@@ -129,7 +129,6 @@ def test_every_pointwise_op(dtype: Any) -> None:
     assert [name for name in wrong if "float_power" not in name] == []
 
 
-@pytest.mark.xfail(reason="it gives float64 whatever it is given")
 def test_float_power() -> None:
     x = torch.ones(2, 3)
     check(aten.float_power.Tensor_Tensor, (x, x))

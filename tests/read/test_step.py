@@ -147,12 +147,20 @@ def test_the_loss(name: str) -> None:
     assert botec.count(program).multiplications("backward") == 3 * 16
 
 
-@pytest.mark.parametrize("how", [lambda y: None, lambda y: y.detach(), lambda y: y.long()])
-def test_no_output_to_train_on(how: Any) -> None:
+@pytest.mark.parametrize(
+    ("how", "seen"),
+    [
+        (lambda y: None, "NoneType"),
+        (lambda y: y.detach(), "float32"),
+        (lambda y: y.long(), "int64"),
+    ],
+)
+def test_no_output_to_train_on(how: Any, seen: str) -> None:
     with pytest.raises(BadInput) as caught:
         botec.read(Says(how), X, B=3)
     assert str(caught.value) == (
-        "Says at B=3: no output of the model depends on a trained parameter; use --infer"
+        "Says at B=3: no floating output depends on a trained parameter; it returned "
+        f"{seen}; return a floating tensor, or use --infer"
     )
 
 
