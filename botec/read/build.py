@@ -79,7 +79,7 @@ def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
     dtype = DTYPES.get(precision)
     twins: dict[int, Any] = {}
     kept: list[tuple[dict[str, Any], str, Any]] = []
-    training = {part: part.training for part in module.modules()}
+    before = [(part.__dict__, dict(part.__dict__)) for part in module.modules()]
     try:
         for part in module.modules():
             for held in (part._parameters, part._buffers):
@@ -91,8 +91,9 @@ def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
     finally:
         for held, name, tensor in kept:
             held[name] = tensor
-        for part, mode in training.items():
-            part.training = mode
+        for attributes, own in before:  # what forward kept on the module goes with the trace
+            attributes.clear()
+            attributes.update(own)
 
 
 def twin_of(tensor: Any, twins: dict[int, Any], dtype: Any) -> Any:

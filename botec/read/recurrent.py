@@ -33,9 +33,9 @@ def lstm(
     each = 4 if has_biases else 2
     projected = len(params) != num_layers * directions * each
     if projected or input.dtype not in KERNEL_TYPES:
-        step_by_step = torch._C.DispatchKey.CompositeImplicitAutograd
-        rest = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
-        return aten.lstm.input._op_dk(step_by_step, input, hx, params, *rest)
+        return lstm_in_steps(
+            input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first
+        )
     whole = (input.transpose(0, 1) if batch_first else input).contiguous()
     x = whole  # the kernel's caller holds the first input until the last layer is done
     hidden, cells = [], []
@@ -47,8 +47,9 @@ def lstm(
             place = layer * directions + direction
             weights = list(params[place * each : (place + 1) * each])
             if not has_biases:
-                # the caller makes zeros of the weights' whole shapes and keeps them
-                weights += [torch.zeros(weights[1].shape), torch.zeros(weights[0].shape)]
+                # the caller makes zeros of the weights' whole shapes, last first, and keeps them
+                own, inputs = torch.zeros(weights[1].shape), torch.zeros(weights[0].shape)
+                weights += [inputs, own]
             y, h, c, _ = aten.mkldnn_rnn_layer(
                 x, *weights, hx[0][place], hx[1][place], direction == 1, [], *settings
             )
@@ -59,6 +60,70 @@ def lstm(
         if dropout and train and layer < num_layers - 1:
             x = torch.dropout(x, dropout, True)
     return (x.transpose(0, 1) if batch_first else x), torch.stack(hidden), torch.stack(cells)
+
+
+def lstm_in_steps(
+    input: Any,
+    hx: Any,
+    params: Any,
+    has_biases: bool,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Any:
+    """``lstm`` where oneDNN has no kernel (projections, other types): it steps through time."""
+    directions = 2 if bidirectional else 1
+    each = len(params) // (num_layers * directions)
+    hidden, cells = hx[0].unbind(0), hx[1].unbind(0)
+    x = input.transpose(0, 1) if batch_first else input
+    states: list[Any] = []
+    for layer in range(num_layers):
+        outputs = []
+        for direction in range(directions):
+            place = layer * directions + direction
+            weights = list(params[place * each : (place + 1) * each])
+            projection = weights.pop() if hx[0].shape[2] != hx[1].shape[2] else None
+            own = weights if has_biases else [*weights, None, None]
+            start = (hidden[place], cells[place])
+            made, last = lstm_through_time(x, start, own, projection, direction == 1)
+            outputs.append(made)
+            states.append(last)
+        x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
+        if dropout and train and layer < num_layers - 1:
+            x = torch.dropout(x, dropout, True)
+    out = x.transpose(0, 1) if batch_first else x
+    last_cells = torch.stack([c for _, c in states])  # the framework stacks these first
+    return out, torch.stack([h for h, _ in states]), last_cells
+
+
+def lstm_through_time(
+    x: Any, state: tuple[Any, Any], weights: Sequence[Any], projection: Any, backwards: bool
+) -> tuple[Any, tuple[Any, Any]]:
+    """All outputs of one direction of one layer, and its last states."""
+    inputs, own, bias, own_bias = weights
+    gates = torch.nn.functional.linear(x, inputs, bias).unbind(0)
+    hidden, cell = state
+    outputs = []
+    for step in reversed(gates) if backwards else gates:
+        hidden, cell = lstm_cell(step, hidden, cell, own, own_bias, projection)
+        outputs.append(hidden)
+    return torch.stack(outputs[::-1] if backwards else outputs), (hidden, cell)
+
+
+def lstm_cell(
+    gates: Any, hidden: Any, cell: Any, weight: Any, bias: Any, projection: Any
+) -> tuple[Any, Any]:
+    """One step of an LSTM; ``gates`` are the input's products with the bias already in."""
+    sums = torch.nn.functional.linear(hidden, weight, bias).add_(gates)
+    keep, forget, new, show = sums.unsafe_chunk(4, 1)
+    keep, forget, new, show = keep.sigmoid_(), forget.sigmoid_(), new.tanh_(), show.sigmoid_()
+    cell = (forget * cell).add_(keep * new)
+    hidden = show * cell.tanh()
+    if projection is not None:
+        hidden = torch.nn.functional.linear(hidden, projection)
+    return hidden, cell
 
 
 def gru_cell(gates: Any, hidden: Any, weight: Any, bias: Any) -> Any:

@@ -145,7 +145,8 @@ def recurrent_layer(args: Any, kwargs: Any) -> list[Layout]:
     steps, batch, width = x.shape[0], x.shape[1], hidden.shape[-1]
     output = torch.Size((steps, batch, width))
     state = torch.Size(hidden.shape)
-    size = torch.Size((workspace(steps, batch, weight.shape[1], width) if args[15] else 0,))
+    kept = torch.is_grad_enabled()  # the kernel goes by this, not by its ``train``
+    size = torch.Size((workspace(steps, batch, weight.shape[1], width) if kept else 0,))
     return [
         (output, packed(output), x.dtype),
         (state, packed(state), x.dtype),

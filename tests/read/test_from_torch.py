@@ -161,7 +161,6 @@ def test_a_module_already_on_the_meta_device() -> None:
     assert module.weight is weight
 
 
-@pytest.mark.xfail(reason="what forward keeps on the module stays behind, on the meta device")
 def test_what_forward_keeps_is_not_left_behind() -> None:
     class Keeps(nn.Module):
         def __init__(self) -> None:

@@ -62,13 +62,11 @@ def words(ways: dict[str, Any]) -> str:
     return ",".join(f"{key}={value}" for key, value in ways.items())
 
 
-BARE = "without biases a real LSTM is given noughts of its weights' whole sizes"
 CASES = [
     pytest.param(
         cell,
         ways,
         id=f"{cell},{words(ways)}",
-        marks=pytest.mark.xfail(reason=BARE) if cell == "lstm" and not ways["bias"] else (),
     )
     for cell, ways in product(CELLS, WAYS)
 ]
@@ -114,10 +112,6 @@ def test_one_step_and_one_example(cell: str, sizes: tuple[int, int]) -> None:
     assert work_of(ours) == work_of(real)
 
 
-AT_ONCE = "a real CPU multiplies all inputs at once before it steps; the meta device does not"
-
-
-@pytest.mark.xfail(reason=AT_ONCE)
 @pytest.mark.parametrize("ways", [{}, {"bidirectional": True}, {"num_layers": 2}])
 def test_a_projected_lstm(ways: dict[str, Any]) -> None:
     """Projections are not in the fused kernel: it steps through time."""
@@ -147,7 +141,7 @@ def test_given_states_and_no_batch(cell: str) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(torch.float64, marks=pytest.mark.xfail(reason=AT_ONCE)),
+        torch.float64,
         torch.bfloat16,
     ],
 )

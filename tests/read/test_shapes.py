@@ -257,16 +257,13 @@ def test_the_workspace_where_rows_fall_on_one_cache_set(sizes: tuple[int, ...]) 
     assert formula.at(S=sizes[0], B=sizes[1]) == real
 
 
-GRAD_MODE = "the kernel goes by whether gradients are on, the rule by the module's own mode"
-
-
 @pytest.mark.parametrize(
     ("grad", "train"),
     [
         (True, True),
         (False, False),
-        pytest.param(True, False, marks=pytest.mark.xfail(reason=GRAD_MODE)),
-        pytest.param(False, True, marks=pytest.mark.xfail(reason=GRAD_MODE)),
+        (True, False),
+        (False, True),
     ],
 )
 def test_a_workspace_is_kept_for_a_backward_pass_only(grad: bool, train: bool) -> None:
