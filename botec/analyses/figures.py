@@ -157,9 +157,21 @@ def why_not_twice(answers: Answers) -> str | None:
             (less if difference < 0 else more).append((difference, name))
     parts = [
         sentence(less, "less", "inputs or frozen weights take no gradient"),
-        sentence(more, "more", "fused attention forms its scores again"),
+        sentence(more, "more", why_more(answers)),
     ]
     return "; ".join(part for part in parts if part) or None
+
+
+def why_more(answers: Answers) -> str:
+    """What a backward pass does beyond two products, by the kinds of its ops."""
+    if answers.program.setting.checkpoint:
+        return "checkpointed blocks are computed again"
+    kinds = answers.here.by_kind("multiplications", ("backward",))
+    if "attention" in kinds:
+        return "fused attention forms its scores again"
+    if "recurrent" in kinds:
+        return "recurrent kernels give the gradients of their states too"
+    return "some of the forward is computed again"
 
 
 def sentence(modules: list[tuple[int, str]], how: str, cause: str) -> str:

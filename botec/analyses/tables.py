@@ -15,6 +15,10 @@ from botec.poly import at
 from botec.report import Column, Figures, Section, Table, Text
 
 MOST_MODULES = 40
+# Roles that stand in one column of the table by module.
+SHELVES = {
+    "parameter": "weights", "buffer": "weights", "input": "passing", "temporary": "passing",
+}  # fmt: skip
 CONVENTION = (
     "Multiplications are scalar multiply-adds of matrix products, convolutions and what reduces "
     "to them (attention, recurrent cells, einsum). Operations (flops) count 2 for each "
@@ -149,12 +153,12 @@ def peak_table(answers: Answers) -> Table:
     """The bytes at the peak by module, parted into what is kept and what passes."""
     program, memory = answers.program, answers.memory
     group = grouping(program.scopes)
-    kinds = ("parameter", "optimizer", "gradient", "activation", "temporary")
+    kinds = ("weights", "optimizer", "gradient", "activation", "passing")
     sums: dict[str, dict[str, int]] = {}
     for number in memory.fullest.alive:
         storage = memory.stream.storages[number]
         name = group(program.scopes[owner_of(program, storage)])
-        role = storage.role if storage.role in kinds else "temporary"
+        role = SHELVES.get(storage.role, storage.role)
         row = sums.setdefault(name, dict.fromkeys(kinds, 0))
         row[role] += memory.sizes[number]
     order = sorted(sums, key=lambda name: -sum(sums[name].values()))

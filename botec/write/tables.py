@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = Sequence[Any]
 
 MOST_ROWS, LEAST_NAME, INDENT, INFINITE = 16, 16, 2, float("inf")
+MOST_LISTED = 100  # rows of a list that adds up to nothing: each is an answer of its own
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,12 @@ def plain_text(cell: Any) -> str:
 def largest(table: Table) -> tuple[list[Row], list[Row]]:
     """The rows to print, in their order, and those left out: the smallest in every column."""
     rows: list[Row] = list(table.rows)
-    if len(rows) <= MOST_ROWS + 1:
+    most = MOST_ROWS if table.total is not None else MOST_LISTED
+    if len(rows) <= most + 1:
         return rows, []
     shares = [max(shares_of(row, table), default=0.0) for row in rows]
     by_share = sorted(range(len(rows)), key=lambda place: (-shares[place], place))
-    kept = set(by_share[:MOST_ROWS])
+    kept = set(by_share[:most])
     left: list[Row] = [row for place, row in enumerate(rows) if place not in kept]
     return [rows[place] for place in sorted(kept)], left
 
