@@ -36,30 +36,41 @@ def lstm(
         return lstm_in_steps(
             input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first
         )
+    # the kernel's caller holds the first input until the last layer is done
     whole = (input.transpose(0, 1) if batch_first else input).contiguous()
-    x = whole  # the kernel's caller holds the first input until the last layer is done
     hidden, cells = [], []
     kept = torch.is_grad_enabled()  # the kernel keeps its workspace by this, not by ``train``
     settings = (LSTM, hx[0].shape[2], num_layers, has_biases, bidirectional, batch_first, kept)
-    for layer in range(num_layers):
+
+    def one(x: Any, place: int, backwards: bool) -> Any:
+        weights = list(params[place * each : (place + 1) * each])
+        if not has_biases:
+            # the caller makes zeros of the weights' whole shapes, last first, and keeps them
+            own, inputs = torch.zeros(weights[1].shape), torch.zeros(weights[0].shape)
+            weights += [inputs, own]
+        y, h, c, _ = aten.mkldnn_rnn_layer(
+            x, *weights, hx[0][place], hx[1][place], backwards, [], *settings
+        )
+        hidden.append(h)
+        cells.append(c)
+        return y
+
+    x = stack_of_layers(one, whole, num_layers, directions, dropout if train else 0.0)
+    return (x.transpose(0, 1) if batch_first else x), torch.stack(hidden), torch.stack(cells)
+
+
+def stack_of_layers(
+    one: Callable[[Any, int, bool], Any], x: Any, layers: int, directions: int, dropout: float
+) -> Any:
+    """The last layer's outputs; ``one`` is a layer's one direction: input, place, backwards."""
+    for layer in range(layers):
         outputs = []
         for direction in range(directions):
-            place = layer * directions + direction
-            weights = list(params[place * each : (place + 1) * each])
-            if not has_biases:
-                # the caller makes zeros of the weights' whole shapes, last first, and keeps them
-                own, inputs = torch.zeros(weights[1].shape), torch.zeros(weights[0].shape)
-                weights += [inputs, own]
-            y, h, c, _ = aten.mkldnn_rnn_layer(
-                x, *weights, hx[0][place], hx[1][place], direction == 1, [], *settings
-            )
-            outputs.append(y)
-            hidden.append(h)
-            cells.append(c)
+            outputs.append(one(x, layer * directions + direction, direction == 1))
         x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-        if dropout and train and layer < num_layers - 1:
+        if dropout and layer < layers - 1:
             x = torch.dropout(x, dropout, True)
-    return (x.transpose(0, 1) if batch_first else x), torch.stack(hidden), torch.stack(cells)
+    return x
 
 
 def lstm_in_steps(
@@ -79,20 +90,17 @@ def lstm_in_steps(
     hidden, cells = hx[0].unbind(0), hx[1].unbind(0)
     x = input.transpose(0, 1) if batch_first else input
     states: list[Any] = []
-    for layer in range(num_layers):
-        outputs = []
-        for direction in range(directions):
-            place = layer * directions + direction
-            weights = list(params[place * each : (place + 1) * each])
-            projection = weights.pop() if hx[0].shape[2] != hx[1].shape[2] else None
-            own = weights if has_biases else [*weights, None, None]
-            start = (hidden[place], cells[place])
-            made, last = lstm_through_time(x, start, own, projection, direction == 1)
-            outputs.append(made)
-            states.append(last)
-        x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-        if dropout and train and layer < num_layers - 1:
-            x = torch.dropout(x, dropout, True)
+
+    def one(x: Any, place: int, backwards: bool) -> Any:
+        weights = list(params[place * each : (place + 1) * each])
+        projection = weights.pop() if hx[0].shape[2] != hx[1].shape[2] else None
+        own = weights if has_biases else [*weights, None, None]
+        start = (hidden[place], cells[place])
+        made, last = lstm_through_time(x, start, own, projection, backwards)
+        states.append(last)
+        return made
+
+    x = stack_of_layers(one, x, num_layers, directions, dropout if train else 0.0)
     out = x.transpose(0, 1) if batch_first else x
     last_cells = torch.stack([c for _, c in states])  # the framework stacks these first
     return out, torch.stack([h for h, _ in states]), last_cells
@@ -164,17 +172,14 @@ def stepped(cell: Cell) -> Callable[..., Any]:
         starts = hx.unbind(0)
         x = input.transpose(0, 1) if batch_first else input
         last = []
-        for layer in range(num_layers):
-            outputs = []
-            for direction in range(directions):
-                place = layer * directions + direction
-                weights = list(params[place * each : (place + 1) * each])
-                made, state = through_time(cell, x, starts[place], weights, direction == 1)
-                outputs.append(made)
-                last.append(state)
-            x = outputs[0] if directions == 1 else torch.cat(outputs, -1)
-            if dropout and train and layer < num_layers - 1:
-                x = torch.dropout(x, dropout, True)
+
+        def one(x: Any, place: int, backwards: bool) -> Any:
+            weights = list(params[place * each : (place + 1) * each])
+            made, state = through_time(cell, x, starts[place], weights, backwards)
+            last.append(state)
+            return made
+
+        x = stack_of_layers(one, x, num_layers, directions, dropout if train else 0.0)
         return (x.transpose(0, 1) if batch_first else x), torch.stack(last)
 
     return layers
