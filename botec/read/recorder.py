@@ -212,7 +212,7 @@ class Recorder(TorchDispatchMode):
         if signature.shadowed:
             self.note_value(func, args, kwargs, out)
         elif info.writes and self.shadow.entries:
-            self.forget_written(args, kwargs)
+            self.forget_written(info, args, kwargs)
         if func is ADD:
             self.watch_addition(args, out)
         return out
@@ -415,16 +415,18 @@ class Recorder(TorchDispatchMode):
         self.twins[id(real)] = (weakref.ref(real), out)
         return out
 
-    def forget_written(self, args: Any, kwargs: Any) -> None:
-        """An op that writes more than its one result: nothing it was given is known any more."""
-        for tensor in tensors(args, kwargs):
+    def forget_written(self, info: OpInfo, args: Any, kwargs: Any) -> None:
+        """What an op has written is not known any more; what it has only read still is."""
+        given = [args[place] for place in info.written if place < len(args)]
+        given += [value for name, value in (kwargs or {}).items() if name in info.writes]
+        for tensor in tensors(given, None):
             self.shadow.entries.pop(self.place(tensor), None)
 
     def note_first_value(self, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
         """Whether results of this call can have values known from shapes."""
         if not isinstance(out, torch.Tensor) or signature.info.name in UNSET:
             if signature.info.writes:
-                self.forget_written(args, kwargs)
+                self.forget_written(signature.info, args, kwargs)
             return
         if torch.Tag.nondeterministic_seeded in signature.info.func.tags:
             if signature.info.writes:

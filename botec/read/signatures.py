@@ -38,6 +38,7 @@ class OpInfo:
         "view",
         "way",
         "writes",
+        "written",
     )
 
     def __init__(self, func: Any, number: int) -> None:
@@ -51,6 +52,8 @@ class OpInfo:
         self.writes = tuple(
             a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write
         )
+        names = [argument.name for argument in schema.arguments]
+        self.written = tuple(names.index(name) for name in self.writes)
         self.view = any(
             r.alias_info is not None and not r.alias_info.is_write for r in schema.returns
         )

@@ -198,3 +198,22 @@ def test_the_page_says_what_was_answered() -> None:
     assert program.assumed
     notes = botec.estimate(program).notes
     assert any("The model asked for a value that follows from shapes" in note for note in notes)
+
+
+def test_what_an_op_only_reads_stays_known() -> None:
+    """The same in-place call twice, so that the second is answered from the cache."""
+
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 4)
+
+        def forward(self, x: Any) -> Any:
+            known = torch.ones(4, device=x.device)
+            first, second = self.inner(x) * 1, self.inner(x) * 1
+            first.add_(known)
+            second.add_(known)
+            return (first + second) * known.sum().item()
+
+    program = botec.read(Adds(), botec.Input("B", 4))
+    assert any(answer.endswith("value 4.0") for answer in program.assumed)
