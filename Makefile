@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs accuracy counters clean
+.PHONY: help demo test test-all lint format docs accuracy counters coverage bench rules clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,6 +41,16 @@ docs: $(READY)
 
 accuracy: $(READY)
 	@$(RUN) benchmarks/zoo.py -o docs/zoo.md
+	@$(RUN) -m benchmarks.accuracy -o docs/accuracy.md
+
+coverage: $(READY)
+	@$(RUN) benchmarks/coverage.py -o docs/coverage.md
+
+bench: $(READY)
+	@$(RUN) benchmarks/performance.py -o docs/performance.md
+
+rules: $(READY)
+	@$(RUN) benchmarks/rules.py -o docs/rules.md
 
 counters: $(READY)
 	@$(RUN) benchmarks/counters.py -o docs/counters.md

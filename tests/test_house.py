@@ -47,8 +47,11 @@ LAW: dict[str, set[str] | None] = {
     # The judges know nothing of the facts they judge; verify asks estimate, as any user would.
     "measure": {"inputs", "read", "report", "devices", "errors", "units", "estimate"},
     "archive": {"program", "poly", "calls", "errors"},
+    "graph": {"calls", "errors", "poly"},
     "estimate": ANY,
     "fit": ANY,
+    "duration": ANY,
+    "learn": ANY,
     "commands": ANY,
     "cli": ANY,
     "__init__": ANY,
@@ -56,7 +59,7 @@ LAW: dict[str, set[str] | None] = {
 }
 FRAMEWORKS = {"torch", "torchvision", "timm", "transformers", "onnx"}
 FRAMEWORK_ROOMS = {"read", "measure"}
-LAZY = {"numpy", "scipy", "rich", "sympy", "matplotlib", "plotille", "pyarrow"}
+LAZY = {"numpy", "scipy", "rich", "sympy", "matplotlib", "plotille", "pyarrow", "joblib"}
 
 PREFIXES = ("get_", "compute_", "calculate_", "do_", "process_")
 MODULE_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc", "types"}
