@@ -64,7 +64,10 @@ def packed(program: Program) -> dict[str, Any]:
 
 
 def unpacked(data: Mapping[str, Any]) -> Program:
-    setting = {**data["setting"], "inputs": tuple(data["setting"]["inputs"])}
+    setting = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in data["setting"].items()
+    }
     return Program(
         name=data["name"],
         setting=Setting(**setting),
@@ -97,6 +100,7 @@ def packed_stream(stream: Stream) -> dict[str, Any]:
         "kinds": list(stream.kinds),
         "index": list(stream.index),
         "scopes": list(stream.scopes),
+        "repeated": stream.repeated,
     }
 
 
@@ -111,6 +115,7 @@ def unpacked_stream(data: Mapping[str, Any]) -> Stream:
         array("i", data["kinds"]),
         array("i", data["index"]),
         array("i", data["scopes"]),
+        data.get("repeated", 1),
     )
 
 

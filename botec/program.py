@@ -22,13 +22,28 @@ OP, BIRTH, DEATH, PHASE = range(4)
 
 @dataclass(frozen=True)
 class Setting:
-    """How the step was run: every choice that changes a number."""
+    """How the step was run: every choice that changes a number.
+
+    ``checkpoint_how``, ``lora`` and ``optimizer`` are in the words they were asked for.
+    ``zero_grad`` says when gradients are dropped: ``after`` the optimizer's step, ``before`` the
+    forward pass, ``between`` forward and backward, or never (``keep``: set to zero). A step takes
+    ``accumulate`` micro-batches. ``freeze`` and ``train_only`` are patterns of weight names.
+    """
 
     train: bool = True
     optimizer: str | None = None
     precision: str = "fp32"
     device: str = "cpu"
     checkpoint: bool = False
+    checkpoint_how: str = ""
+    zero_grad: str = "after"
+    first_step: bool = False
+    accumulate: int = 1
+    scaler: bool = False
+    master: bool = False
+    freeze: tuple[str, ...] = ()
+    train_only: tuple[str, ...] = ()
+    lora: str = ""
     loss: str = ""
     inputs: tuple[str, ...] = ()
 
@@ -97,6 +112,9 @@ class Stream:
     ``kinds[i]`` is OP, BIRTH, DEATH or PHASE; ``index[i]`` points into ``calls``, ``storages`` or
     :data:`PHASES`; ``scopes[i]`` points into the program's scopes (the module that ran the op).
     An op is followed by the births it caused; what dies because of it comes after them.
+
+    A step of several micro-batches has two of them here; the later one, from the second ``forward``
+    on up to the optimizer, stands for ``repeated`` equal ones.
     """
 
     regime: Regime
@@ -105,6 +123,7 @@ class Stream:
     kinds: array[int]
     index: array[int]
     scopes: array[int]
+    repeated: int = 1
 
     def events(self) -> Iterator[tuple[int, int, int]]:
         """``(kind, index, scope)`` one after the other."""
@@ -113,13 +132,15 @@ class Stream:
     def occurrences(self) -> dict[tuple[int, str, int], int]:
         """How often each ``(call, phase, scope)`` occurs: what counting needs, order left out."""
         found: dict[tuple[int, str, int], int] = {}
-        phase = PHASES[0]
+        phase, begun = PHASES[0], 0
         for kind, index, scope in self.events():
             if kind == PHASE:
                 phase = PHASES[index] if index < len(PHASES) else "end"
+                begun += index == 0
             elif kind == OP:
                 key = (index, phase, scope)
-                found[key] = found.get(key, 0) + 1
+                later = begun > 1 and phase in PHASES[:2]
+                found[key] = found.get(key, 0) + (self.repeated if later else 1)
         return found
 
 

@@ -107,6 +107,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Layers:
+    """A picture of layers that lie on each other, moment by moment.
+
+    ``layers`` are curves over the same moments, the lowest first; their points are
+    ``(moment, thickness)``. ``marks`` name moments (where a phase begins), ``top`` the one moment
+    to point at, and ``limit`` a height that the pile should stay under.
+    """
+
+    title: str
+    up: Column
+    layers: tuple[Curve, ...]
+    marks: tuple[tuple[int, str], ...] = ()
+    top: tuple[int, str] | None = None
+    limit: tuple[float | int, str] | None = None
+
+
+@dataclass(frozen=True)
 class Text:
     """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning"."""
 
@@ -121,7 +138,7 @@ class Figures:
     keys: tuple[str, ...]
 
 
-Part: TypeAlias = Figures | Table | Picture | Text
+Part: TypeAlias = Figures | Table | Picture | Layers | Text
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from botec.analyses.count import Counts, Total, active_count, parameter_count
+from botec.analyses.fit import device_figures, on_its_device
 from botec.analyses.memory import Memory, memory, weight_bytes
 from botec.poly import Poly, at
 from botec.program import PHASES, ROLES, Program, Stream
@@ -210,7 +211,10 @@ def memory_figures(answers: Answers) -> list[Figure]:
     formula, why = peak_formula(answers)
     status = "exact" if answers.proved else "complete"
     counted = Counted(peak, formula, status, {}, why)
-    found = [Figure("memory.peak", "memory peak", "B", counted, memory_rule(answers))]
+    found = [
+        Figure("memory.peak", "memory peak", "B", counted, memory_rule(answers)),
+        *outside_figures(answers),
+    ]
     roles = answers.memory.by_role()
     for role in ROLES:
         if role in roles:
@@ -226,6 +230,14 @@ def memory_figures(answers: Answers) -> list[Figure]:
     stored = Counted(weights, str(weights), "exact")
     found.append(Figure("memory.weights", "weights and buffers as stored", "B", stored))
     return found
+
+
+def outside_figures(answers: Answers) -> list[Figure]:
+    """What a CUDA device's allocator holds at most, what the device shows, the model's cache."""
+    from botec.analyses.cache import cache_figures
+
+    there = on_its_device(answers.program)
+    return [*(device_figures(there) if there else ()), *cache_figures(answers)]
 
 
 def role_figure(answers: Answers, role: str, value: int, status: str) -> Figure:

@@ -9,16 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from botec.analyses.allocator import Allocator, Usage
-from botec.analyses.memory import Memory, memory, peak_envelope
+from botec.analyses.memory import Memory, memory, peak_envelope, weight_bytes
 from botec.analyses.requests import requests
-from botec.errors import OutsideRegime
+from botec.devices import device
+from botec.errors import BotecError
 from botec.poly import at
 from botec.program import Program, Stream
+from botec.report import Counted, Figure
+from botec.units import Quantity
 
 LARGEST = 2**40
+BEYOND = 2**62  # what no allocator counts to
+
+# The driver's context and the libraries' code on a CUDA device: 300 to 600 MB by GPU, driver and
+# what is loaded; it cannot be computed, so it is an assumption the user can replace.
+CONTEXT = 450 * 2**20
+
+
+@lru_cache(maxsize=512)
+def endless(program: Program, point: tuple[tuple[str, int], ...]) -> Usage:
+    """Peaks of the run at a point on a device that never ends."""
+    timeline = memory(program, **dict(point))
+    most = timeline.fullest.bytes
+    if most >= BEYOND:
+        return Usage(most, most, most)
+    return Allocator().replay(requests(timeline)).peak
 
 
 @dataclass(frozen=True)
@@ -48,18 +66,32 @@ class Fit:
         return memory(self.program, **self.point)
 
     @cached_property
+    def endless(self) -> Usage:
+        """Peaks of the run where nothing limits it."""
+        return endless(self.program, tuple(self.point.items()))
+
+    @cached_property
     def within(self) -> Usage | None:
         """Peaks of the run inside the usable memory, ``None`` where it runs out.
 
         The allocator gives its cache back before it fails, so a run can fit that would hold more.
         """
+        if self.endless.reserved <= self.room.usable:
+            return self.endless
+        if self.endless.requested > self.room.usable:
+            return None
         run = Allocator(capacity=self.room.usable).replay(requests(self.memory))
         return None if run.refused else run.peak
 
-    @cached_property
+    @property
     def usage(self) -> Usage:
         """Requested, allocated and reserved bytes: on the device if it fits, else without limit."""
-        return self.within or Allocator().replay(requests(self.memory)).peak
+        return self.within or self.endless
+
+    @property
+    def weights_alone(self) -> bool:
+        """Whether the weights and buffers, with nothing else, are more than the usable memory."""
+        return weight_bytes(self.program) > self.room.usable
 
     @property
     def device(self) -> int:
@@ -83,43 +115,111 @@ class Fit:
         """
         if name not in self.program.asked:
             return None
+        if self.weights_alone:
+            return 0
         spans = [span for stream in self.program.streams if (span := self.span(stream, name))]
-        if not any(low < high for _, low, high in spans):
+        if not any(span.most > span.least for span in spans):
             return None
-        fails = max(self.solve(*span, name) for span in spans) + 1
-        value = fails - 1
-        while value > 0 and not self.fits_at(name, value):
-            fails, value = value, value - max(1, value // 64)
-        while fails - value > 1:
-            middle = (value + fails) // 2
-            value, fails = (middle, fails) if self.fits_at(name, middle) else (value, middle)
-        return value
+        return max(self.largest_within(span) for span in spans)
 
-    def fits_at(self, name: str, value: int) -> bool:
-        """Whether another value fits; a value no formula holds for does not count."""
-        try:
-            return self.at(**{name: value}).fits
-        except OutsideRegime:
-            return False
-
-    def span(self, stream: Stream, name: str) -> tuple[Stream, int, int] | None:
+    def span(self, stream: Stream, name: str) -> Span | None:
         """From where to where a stream holds in one dimension, the others as asked."""
         regime = stream.regime
-        low = regime.fixed.get(name, regime.least.get(name, 1))
-        high = regime.fixed.get(name, regime.most.get(name, LARGEST))
-        return (stream, low, high) if regime.holds({**self.point, name: low}) else None
+        step = regime.step.get(name, 1)
+        least = -(-regime.fixed.get(name, regime.least.get(name, 1)) // step)
+        most = regime.fixed.get(name, regime.most.get(name, LARGEST)) // step
+        held = least <= most and regime.holds({**self.point, name: least * step})
+        return Span(stream, name, step, least, most) if held else None
 
-    def solve(self, stream: Stream, low: int, high: int, name: str) -> int:
-        """The largest value in a span whose peak by the formula is within the usable memory."""
-        formulas = peak_envelope(stream)
+    def largest_within(self, span: Span) -> int:
+        """The largest value of a span that fits, 0 where none does."""
+        value = self.solve(span)
+        fails = value + 1
+        while value >= span.least and not self.fits_at(span, value):
+            fails, value = value, value - max(1, value // 64)
+        if value < span.least:
+            value = span.least
+            if fails <= value or not self.fits_at(span, value):
+                return 0
+        while fails - value > 1:
+            middle = (value + fails) // 2
+            value, fails = (middle, fails) if self.fits_at(span, middle) else (value, middle)
+        return value * span.step
 
-        def enough(value: int) -> bool:
-            point = {**self.point, name: value}
+    def fits_at(self, span: Span, steps: int) -> bool:
+        """Whether the value ``steps`` of the lattice up fits."""
+        return self.at(**{span.name: steps * span.step}).fits
+
+    def solve(self, span: Span) -> int:
+        """The steps of the largest value whose peak by the formula is within the usable memory."""
+        formulas = peak_envelope(span.stream)
+
+        def enough(steps: int) -> bool:
+            point = {**self.point, span.name: steps * span.step}
             return max(at(formula, point) for formula in formulas) <= self.room.usable
 
+        low, high = span.least, span.most
         if not enough(low):
             return 0
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if enough(middle) else (low, middle)
         return high if enough(high) else low
+
+    def bound(self, name: str) -> int | None:
+        """The largest value the model itself takes, where it has one (positions, say)."""
+        known = [stream.regime.most.get(name) for stream in self.program.streams]
+        return max((most for most in known if most is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a stream holds in one dimension: ``least`` to ``most`` steps of its lattice."""
+
+    stream: Stream
+    name: str
+    step: int
+    least: int
+    most: int
+
+
+def device_figures(fit: Fit) -> list[Figure]:
+    """What the allocator holds and what the device shows, beside ``memory.peak``."""
+    held = "the allocator's segments, simulated over two steps"
+    context = f"with the driver's context, taken as {Quantity(fit.room.context, 'B')}"
+    return [
+        Figure(
+            "memory.reserved", "held by the allocator", "B",
+            Counted(fit.usage.reserved, None, "complete", {}, held),
+        ),
+        Figure(
+            "memory.device", "used on the device", "B",
+            Counted(fit.device, None, "estimate", {}, context),
+        ),
+    ]  # fmt: skip
+
+
+def where_seen(fit: Fit) -> str:
+    """Which of the sums of memory a user sees where."""
+    return (
+        "Who looks where sees: torch.cuda.max_memory_allocated() "
+        f"{Quantity(fit.usage.allocated, 'B')} (memory.peak in blocks of 512 bytes), "
+        f"torch.cuda.max_memory_reserved() {Quantity(fit.usage.reserved, 'B')} (memory.reserved), "
+        f"nvidia-smi {Quantity(fit.device, 'B')} (memory.device: the same with the driver's "
+        f"context, {Quantity(fit.room.context, 'B')}, an assumption)."
+    )
+
+
+def on_its_device(program: Program) -> Fit | None:
+    """A program on the device it was traced for; ``None`` on the CPU.
+
+    A generation without a device (``cuda:90``), or a device whose memory nobody knows, never ends.
+    """
+    name = program.setting.device
+    if name == "cpu":
+        return None
+    try:
+        usable = device(name).usable
+    except BotecError:
+        usable = None
+    return Fit(program, Room(usable or BEYOND, CONTEXT), program.asked)

@@ -10,6 +10,7 @@ from typing import Any
 
 from botec.analyses.count import Total
 from botec.analyses.figures import Answers
+from botec.analyses.fit import on_its_device, where_seen
 from botec.analyses.memory import owner_of
 from botec.poly import at
 from botec.report import Column, Figures, Section, Table, Text
@@ -36,7 +37,7 @@ def sections(answers: Answers, keys: Iterable[str]) -> tuple[Section, ...]:
     found = [
         figure_section("Weights", keys, "parameters", "buffers"),
         figure_section("Work", keys, "multiplications", "flops", "bytes"),
-        figure_section("Memory", keys, "memory"),
+        memory_figures_section(answers, keys),
         memory_section(answers),
         Section("Work by kind and by module", (kind_table(answers), module_table(answers))),
     ]
@@ -50,6 +51,13 @@ def sections(answers: Answers, keys: Iterable[str]) -> tuple[Section, ...]:
 def figure_section(title: str, keys: Iterable[str], *starts: str) -> Section:
     """All figures whose keys start so, in their own order."""
     return Section(title, (Figures(tuple(key for key in keys if key.startswith(starts))),))
+
+
+def memory_figures_section(answers: Answers, keys: Iterable[str]) -> Section:
+    """The sums of memory, and on a CUDA device which of them a user sees where."""
+    found = figure_section("Memory", keys, "memory")
+    there = on_its_device(answers.program)
+    return Section(found.title, (*found.parts, Text(where_seen(there)))) if there else found
 
 
 def kind_table(answers: Answers) -> Table:

@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botec.analyses.figures import Answers, maximum
-from botec.analyses.fit import Fit
+from botec.analyses.cache import cache_figures
+from botec.analyses.figures import Answers, maximum, memory_rule
+from botec.analyses.fit import Fit, device_figures, where_seen
+from botec.analyses.memory import weight_bytes
+from botec.analyses.memory_rules import memory_rules
 from botec.analyses.tables import memory_section
+from botec.analyses.timeline import picture, standing_table
 from botec.poly import Poly
 from botec.report import Column, Counted, Figure, Figures, Section, Table, Text
+from botec.units import Quantity
 
 REMEDIES: dict[str, dict[str, Any]] = {
     "checkpointing the repeated blocks": {"checkpoint": True},
@@ -31,28 +36,29 @@ class Tried:
 
 def fit_figures(fit: Fit, largest: Mapping[str, int | None]) -> dict[str, Figure]:
     """The three sums of memory, the room left, and the largest of every dimension."""
-    usage = fit.usage
-    held = "simulated: the allocator's segments over two steps"
+    answers = Answers(fit.program)
     found = [
-        Figure("memory.peak", "tensors at the peak", "B", peak_of(fit)),
-        Figure(
-            "memory.reserved", "held by the allocator", "B",
-            Counted(usage.reserved, None, "complete", {}, held),
-        ),
-        Figure(
-            "memory.device", "used on the device", "B",
-            Counted(fit.device, None, "estimate", {}, "with the driver's context, an assumption"),
-        ),
+        Figure("memory.peak", "tensors at the peak", "B", peak_of(fit), memory_rule(answers)),
+        *device_figures(fit),
+        *cache_figures(answers),
         Figure(
             "fit.room", "free room", "B",
             Counted(fit.room.total - fit.device, None, "estimate"),
         ),
     ]  # fmt: skip
     for name, value in largest.items():
-        why = None if value is not None else f"no formula in {name}"
-        counted = Counted(value, None, "complete" if value is not None else "unknown", {}, why)
+        counted = largest_of(fit, name, value)
         found.append(Figure(f"fit.largest.{name}", f"largest {name} that fits", "1", counted))
     return {figure.key: figure for figure in found}
+
+
+def largest_of(fit: Fit, name: str, value: int | None) -> Counted:
+    """The largest of a dimension, and what bounds it where memory does not."""
+    if value is None:
+        return Counted(None, None, "unknown", {}, f"no formula in {name}")
+    bounded = value and value == fit.bound(name)
+    why = f"the model's own formulas end at {name}={value:,}, not the memory" if bounded else None
+    return Counted(value, None, "complete", {}, why)
 
 
 def peak_of(fit: Fit) -> Counted:
@@ -64,31 +70,64 @@ def peak_of(fit: Fit) -> Counted:
 def fit_sections(
     fit: Fit, largest: Mapping[str, int | None], tried: Iterable[Tried], title: str
 ) -> tuple[Section, ...]:
-    """The verdict, what stands at the peak, and what would make it fit."""
-    keys = ["memory.peak", "memory.reserved", "memory.device", "fit.room"]
+    """The verdict, the timeline, what stands at the peak, and what would make it fit."""
+    answers = Answers(fit.program)
+    keys = ["memory.peak", "memory.reserved", "memory.device", "memory.kv_cache", "fit.room"]
     keys += [f"fit.largest.{name}" for name in largest]
+    figures = Figures(tuple(keys))
     found = [
-        Section("Fit", (Text(verdict(fit, title)), Figures(tuple(keys)), *larger(fit, largest))),
-        memory_section(Answers(fit.program)),
+        Section(
+            "Fit",
+            (
+                Text(verdict(fit, title), "" if fit.fits else "no"),
+                figures,
+                Text(where_seen(fit)),
+                *larger(fit, largest),
+            ),
+        ),
+        Section("Timeline", (picture(fit.memory, (fit.room.total, title)),)),
+        with_standing(memory_section(answers), answers),
     ]
     remedies = tuple(tried)
     if remedies:
         found.append(Section("What would help", (remedy_table(fit, remedies),)))
-    return tuple(found)
+    return (*found, *rule_section(answers))
+
+
+def with_standing(section: Section, answers: Answers) -> Section:
+    """The section of the peak, with the tensors that stand on it."""
+    return Section(section.title, (*section.parts, standing_table(answers.memory)))
+
+
+def rule_section(answers: Answers) -> tuple[Section, ...]:
+    """What rules of thumb say of the peak, and how far they are off on this model."""
+    rows = tuple(
+        (ruled.rule.sentence, ruled.given, ruled.count, f"{ruled.error:+.0%}", ruled.of)
+        for ruled in memory_rules(answers)
+    )
+    if not rows:
+        return ()
+    columns = (
+        Column("rule"), Column("rule gives", "B"), Column("counted", "B"), Column("error"),
+        Column("of"),
+    )  # fmt: skip
+    return (Section("Rules of thumb", (Table("Beside the count", columns, rows),)),)
 
 
 def verdict(fit: Fit, title: str) -> str:
-    """One sentence: whether it fits, by how much."""
-    room = fit.room.total - fit.device
+    """One sentence: whether it fits, by how much; weights too large on their own come first."""
+    total = Quantity(fit.room.total, "B")
+    if fit.weights_alone:
+        weights = Quantity(weight_bytes(fit.program), "B")
+        return (
+            f"It does not fit on {title}: the weights alone ({weights}) are larger than its memory "
+            f"({total} with the driver's context)."
+        )
     share = fit.device / fit.room.total
     if fit.fits:
-        return f"It fits on {title}: {share:.0%} of its memory is used at most."
-    weights = sum(fit.memory.by_role().get(role, 0) for role in ("parameter", "buffer"))
-    if weights > fit.room.usable:
-        return f"It does not fit on {title}: the weights alone are larger than its memory."
-    return (
-        f"It does not fit on {title}: it takes {share:.2f} times its memory ({-room:,} bytes more)."
-    )
+        return f"It fits on {title}: {share:.0%} of its {total} is used at most."
+    more = Quantity(fit.device - fit.room.total, "B")
+    return f"It does not fit on {title}: it takes {share:.2f} times its {total} ({more} more)."
 
 
 def larger(fit: Fit, largest: Mapping[str, int | None]) -> tuple[Table, ...]:

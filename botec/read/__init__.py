@@ -11,29 +11,38 @@ from botec.archive import SUFFIX, load
 from botec.errors import BadInput, MissingPackage, nearest
 from botec.inputs import Input, parse_input
 from botec.program import Program, Setting
-from botec.read.target import capability_of
+from botec.read.settings import CHOICES, PRECISIONS, settle
 
-CHOICES = ("train", "optimizer", "precision", "device", "checkpoint")
-PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
-
+__all__ = ["CHOICES", "PRECISIONS", "Setting", "again", "as_input", "need_torch", "read", "settle", "whole"]
 
 def read(
     model: Any,
     *inputs: Input,
     train: bool = True,
-    optimizer: str | None = "adamw",
+    optimizer: Any = "adamw",
     precision: str = "fp32",
     device: str = "cpu",
     checkpoint: bool = False,
-    **dimensions: int,
+    **dimensions: Any,
 ) -> Program:
     """Read a network: a ``torch.nn.Module`` with its inputs, or a text such as ``"timm:vit_…"``.
 
     ``dimensions`` are the asked values of the inputs' names (``B=32``). ``optimizer`` is a name in
-    ``torch.optim`` (``None``: gradients only). Raises :class:`botec.errors.BotecError` where the
-    question cannot be answered, in one line.
+    ``torch.optim`` (``None``: gradients only) with its arguments, ``"sgd(momentum=0.9)"``, or
+    ``"FILE.py:Class"``, or a class or function that makes one of a list of weights. Further choices,
+    by the names of :class:`botec.program.Setting`:
+
+    * ``checkpoint_how``: ``"reentrant"``, ``"every=2"``, ``"save=matmuls"``, ``"save=attention"``;
+    * ``accumulate``: micro-batches a step (a batch in the dimensions is one of them);
+      ``zero_grad``: ``"after"`` the step, ``"before"`` forward, ``"between"`` forward and
+      backward, ``"keep"``; ``first_step``: the step in which the optimizer's states are born;
+    * ``master``: fp32 copies of 16-bit weights; ``scaler``: a gradient scaler for fp16;
+    * ``freeze`` and ``train_only``: patterns of weight names; ``lora``: ``"r=8,targets=q,v"``.
+
+    Raises :class:`botec.errors.BotecError` where the question cannot be answered, in one line.
     """
-    setting = settle(train, optimizer, precision, device, checkpoint)
+    more = {name: dimensions.pop(name) for name in CHOICES if name in dimensions}
+    setting = settle(train, optimizer, precision, device, checkpoint, **more)
     point = {name: whole(name, size) for name, size in dimensions.items()}
     saved = isinstance(model, str) and model.endswith(SUFFIX)
     if saved or isinstance(model, Program):
@@ -49,7 +58,8 @@ def read(
         source = open_source(model, train, inputs)
     else:
         source = source_of_module(model, tuple(as_input(one) for one in inputs))
-    return read_source(source, setting, point)
+    maker = None if optimizer is None or isinstance(optimizer, str) else optimizer
+    return read_source(source, setting, point, maker)
 
 
 def again(program: Program, options: Mapping[str, Any], asked: str = "") -> Program:
@@ -89,29 +99,6 @@ def as_input(given: Any) -> Input:
         return Input(*map(int, given.shape), dtype=str(given.dtype).removeprefix("torch."))
     raise BadInput(
         f"an input of type {type(given).__name__}", 'give botec.Input("B", 3, 224, 224)', "inputs"
-    )
-
-
-def settle(
-    train: bool, optimizer: str | None, precision: str, device: str, checkpoint: bool
-) -> Setting:
-    """The setting of a step, every word of it checked."""
-    if optimizer is not None and not isinstance(optimizer, str):
-        kind = getattr(optimizer, "__name__", type(optimizer).__name__)
-        do = 'name it, such as optimizer="adamw"'
-        raise BadInput(f"optimizer is {kind}, not a name", do, "optimizer")
-    if precision not in PRECISIONS:
-        do = nearest(precision, PRECISIONS) or f"use one of {', '.join(PRECISIONS)}"
-        raise BadInput(f"precision {precision!r} is not known", do, f"--precision {precision}")
-    if capability_of(device) is not None and precision.startswith("amp"):
-        seen = f"autocast's lists are followed on the CPU only, not on {device!r}"
-        raise BadInput(seen, "use --device cpu, or bf16", f"--precision {precision}")
-    return Setting(
-        train=train,
-        optimizer=optimizer if train else None,
-        precision=precision,
-        device=device,
-        checkpoint=checkpoint and train,
     )
 
 

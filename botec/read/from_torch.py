@@ -24,8 +24,10 @@ from botec.read.source import Source
 from botec.read.step import Subject, blocks, named
 
 
-def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> Program:
-    """The program of ``source`` at the ``given`` dimensions.
+def read_source(
+    source: Source, setting: Setting, given: Mapping[str, int], maker: Any = None
+) -> Program:
+    """The program of ``source`` at the ``given`` dimensions; ``maker`` makes a user's optimizer.
 
     Raises :class:`BadInput` for a dimension the inputs do not have, :class:`ModelFailed` where the
     model itself fails, :class:`DataDependent` where it asks for values of data.
@@ -33,7 +35,7 @@ def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> P
     asked = asked_point(source, setting, given)
     module = build(source)
     with hushed(), on_meta(module, setting.precision):
-        subject = Subject(module, source, setting)
+        subject = Subject(module, source, setting, maker)
         if setting.checkpoint and next(blocks(module), None) is None:
             raise BadInput(
                 "the model has no repeated blocks", "leave --checkpoint out", source.name
@@ -42,6 +44,8 @@ def read_source(source: Source, setting: Setting, given: Mapping[str, int]) -> P
         asked, streams = search.asked, search.streams()
         if subject.capability is not None:
             streams = tuple(with_kernel_memory(stream, subject.capability) for stream in streams)
+        if setting.accumulate > 1:
+            streams = tuple(replace(s, repeated=setting.accumulate - 1) for s in streams)
         return verify(
             Program(
                 name=source.name,

@@ -1,56 +1,64 @@
 """One step of a network, run for real on tensors without data, while a recorder listens.
 
-A training step is: forward, loss, backward, ``optimizer.step()``, ``zero_grad(set_to_none=True)``;
-the outputs are let go once the loss is taken from them. It is the step of a run that goes on: the
-optimizer's states are there from the start. Inference is one forward in ``eval`` mode without
-gradients, its outputs still held at the end.
+A training step is: forward, loss, backward, for each micro-batch; then ``optimizer.step()`` and
+``zero_grad(set_to_none=True)``; the outputs are let go once the loss is taken from them. It is the
+step of a run that goes on: the optimizer's states are there from the start, unless the first step
+is asked for. Inference is one forward in ``eval`` mode without gradients, its outputs still held at
+the end.
+
+Of many micro-batches two are traced: the first, which makes the gradients, and a later one, which
+adds to them. That a third is like the second is checked, not assumed.
 """
 
 from __future__ import annotations
 
-import gc
-import inspect
-import random
-import sys
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
-from botec.errors import BadInput, BotecError, UnknownName, nearest
+from botec.errors import BadInput, BotecError
 from botec.program import Setting
-from botec.read.autocast import autocast, autocast_as_on_cpu
-from botec.read.decisions import decisions
+from botec.read.autocast import autocast
+from botec.read.checkpointing import blocks, chosen, scoped
+from botec.read.listening import listening, same_draws, within
+from botec.read.optimizers import optimizer_named, optimizers_as_on
 from botec.read.recorder import META, Recorder
 from botec.read.refusals import explained
+from botec.read.settings import parse_checkpointing
 from botec.read.source import Source
-from botec.read.statistics import statistics_as_on_cpu
 from botec.read.target import capability_of
+from botec.read.trained import choose_trained
+from botec.read.updating import Copies, Scaler, later_ones_are_alike
 
+__all__ = ["DTYPES", "Subject", "blocks", "inputs_at", "listening", "named", "optimizer_named", "walk"]
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-DEEPEST = 20_000
-REFUSED = {
-    "LBFGS": "calls the model again inside its step",
-    "SparseAdam": "takes sparse gradients, which are not followed",
-}
+TRACED = 2  # micro-batches
 
 
 class Subject:
-    """A module ready to be traced at any point: its parameters, scopes and optimizer."""
+    """A module ready to be traced at any point: its parameters, scopes and optimizer.
 
-    def __init__(self, module: nn.Module, source: Source, setting: Setting) -> None:
-        self.module, self.source, self.setting = module, source, setting
+    ``maker`` makes the optimizer where the setting's words cannot: a class or function of the
+    user's.
+    """
+
+    def __init__(
+        self, module: nn.Module, source: Source, setting: Setting, maker: Any = None
+    ) -> None:
+        choose_trained(module, setting)
+        self.module, self.source, self.setting, self.maker = module, source, setting, maker
         self.scopes = {id(part): place for place, part in enumerate(named(module).values())}
         self.parameters = list(dict.fromkeys(module.parameters()))
         self.trained = [p for p in self.parameters if p.requires_grad]
         self.cache: dict[Any, Any] = {}
         self.optimizer: Any = None
+        self.scaler: Scaler | None = None
+        self.copies = Copies(())
+        self.turns = min(setting.accumulate, TRACED)
         self.loss = ""
+        self.checkpointing = parse_checkpointing(setting.checkpoint_how)
         self.capability = capability_of(setting.device)
         if setting.train and not self.trained:
             raise BadInput(
@@ -59,15 +67,18 @@ class Subject:
 
     def run(self, point: Mapping[str, int]) -> Recorder:
         """The step at ``point``. Raises :class:`ModelFailed` where the model does."""
-        if self.setting.train and self.setting.optimizer and self.optimizer is None:
+        setting = self.setting
+        if setting.train and setting.accumulate > TRACED and not self.cache:
+            self.prove_turns(point)
+        if setting.train and setting.optimizer and (self.optimizer is None or setting.first_step):
             self.prime(point)
         return self.record(Recorder(self.cache, self.capability is None), point)
 
     def prime(self, point: Mapping[str, int]) -> None:
         """Make the optimizer and let one unrecorded step give it its states."""
-        self.optimizer = optimizer_named(
-            self.setting.optimizer or "", self.trained, whole_lists=self.capability is not None
-        )
+        self.make_optimizer()
+        if self.setting.first_step:
+            return
         recorder = Recorder(self.cache)
         recorder.recording = False
         try:
@@ -76,8 +87,33 @@ class Subject:
             self.optimizer = None
             raise
 
+    def make_optimizer(self) -> None:
+        """The optimizer over the trained weights, or over their copies in fp32."""
+        self.copies = Copies(self.trained if self.setting.master else ())
+        with optimizers_as_on(self.capability):
+            self.optimizer = optimizer_named(
+                self.setting.optimizer or "", self.copies.instead_of(self.trained), self.maker
+            )
+        self.scaler = Scaler() if self.setting.scaler else None
+
+    def prove_turns(self, point: Mapping[str, int]) -> None:
+        """Trace three micro-batches once. Raises :class:`BadInput` where the third differs."""
+        recorder = Recorder(self.cache, self.capability is None)
+        kept, self.turns = self.turns, TRACED + 1
+        try:
+            self.record(recorder, point)
+        finally:
+            self.turns = kept
+        if not later_ones_are_alike(recorder):
+            raise BadInput(
+                "a later micro-batch does other work than the second",
+                f"ask for --accumulate {TRACED}", self.source.name,
+            )  # fmt: skip
+
     def record(self, recorder: Recorder, point: Mapping[str, int]) -> Recorder:
+        """One step at ``point``, heard by ``recorder``."""
         self.module.train(self.setting.train)
+        done = False
         try:
             positional, named_inputs = inputs_at(self.source, self.setting, point)
             given = [*positional, *named_inputs.values()]
@@ -86,16 +122,18 @@ class Subject:
                 same_draws(),
                 torch.enable_grad(),
                 listening(recorder, self.capability),
-                scoped(self.scopes, recorder, self.checkpointed()),
+                scoped(self.scopes, recorder, self.checkpointed(), self.checkpointing),
             ):
                 self.train(recorder, positional, named_inputs)
+            done = True
         except Exception as error:
             failure = error if recorder.failure is None else recorder.failure
             failure = failure if within(error, failure) else error
             raise explained(failure, self.source.name, point, self.module) from error
         finally:
-            for parameter in self.parameters:
-                parameter.grad = None
+            if not done or self.optimizer is None or self.setting.first_step:
+                for parameter in self.parameters:
+                    parameter.grad = None
         return recorder
 
     def adopt(self, recorder: Recorder, inputs: list[Any]) -> None:
@@ -106,34 +144,99 @@ class Subject:
             recorder.adopt(buffer, "buffer", name)
         for tensor in inputs:
             recorder.adopt(tensor, "input")
+        for name, state in self.states():
+            recorder.adopt(state, "optimizer", name)
+        for gradient in self.gradients():
+            recorder.adopt(gradient, "gradient")
+
+    def states(self) -> Iterator[tuple[str, Any]]:
+        """What the update keeps between steps: copies, the optimizer's states, the scale."""
         names = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        names.update(self.copies.names(names))
+        yield from self.copies.states(names)
         for parameter, state in self.optimizer.state.items() if self.optimizer else ():
             for kept, value in state.items():
                 if isinstance(value, torch.Tensor):
-                    recorder.adopt(value, "optimizer", f"{names.get(id(parameter), '')}:{kept}")
+                    yield f"{names.get(id(parameter), '')}:{kept}", value
+        if self.scaler is not None:
+            yield from self.scaler.states()
+
+    def gradients(self) -> Iterator[Any]:
+        """The gradients that are there now."""
+        for parameter in (*self.parameters, *self.copies):
+            if parameter.grad is not None:
+                yield parameter.grad
 
     def train(self, recorder: Recorder, positional: list[Any], named_inputs: Any) -> None:
         """The step itself, phase by phase."""
-        recorder.phase("forward")
         if not self.setting.train:
+            recorder.phase("forward")
             with torch.no_grad(), autocast(self.setting.precision):
                 held = self.module(*positional, **named_inputs)
             recorder.phase("end")
             del held
             return
+        for turn in range(self.turns):
+            self.one_turn(recorder, turn, positional, named_inputs)
+        if self.optimizer is not None:
+            self.update(recorder)
+        recorder.phase("end")
+
+    def one_turn(
+        self, recorder: Recorder, turn: int, positional: list[Any], named_inputs: Any
+    ) -> None:
+        """Forward and backward of one micro-batch."""
+        recorder.phase("forward")
+        begun = len(recorder.sizes)
+        if turn == 0:
+            self.drop_gradients("before")
         with autocast(self.setting.precision):
             loss = self.loss_of(self.module(*positional, **named_inputs))
+            if self.setting.accumulate > 1:
+                loss = loss / self.setting.accumulate
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        if turn == 0:
+            self.drop_gradients("between")
+        if self.turns > 1:
+            self.tell_kept(recorder, begun, turn)
         recorder.phase("backward")
         with torch.autograd.set_multithreading_enabled(False):
             loss.backward()
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                recorder.roles[recorder.place(parameter.grad)] = ("gradient", "")
-        if self.optimizer is not None:
-            recorder.phase("optimizer")
+        for gradient in self.gradients():
+            recorder.roles[recorder.place(gradient)] = ("gradient", "")
+
+    def tell_kept(self, recorder: Recorder, begun: int, turn: int) -> None:
+        """What this forward keeps for its backward: activations of the last micro-batch alone, so
+        that all activations together are those of one."""
+        role = "activation" if turn == self.turns - 1 else "temporary"
+        for life in recorder.live.values():
+            if life.number >= begun:
+                recorder.roles.setdefault(life.number, (role, ""))
+
+    def update(self, recorder: Recorder) -> None:
+        """The optimizer's phase of a step, from gradients that are there."""
+        recorder.phase("optimizer")
+        self.copies.take_gradients()
+        if self.scaler is not None:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
             self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-        recorder.phase("end")
+        self.copies.give_back()
+        for gradient in self.gradients():
+            recorder.roles.setdefault(recorder.place(gradient), ("gradient", ""))
+        for name, state in self.states():
+            recorder.roles.setdefault(recorder.place(state), ("optimizer", name))
+        self.drop_gradients("after")
+
+    def drop_gradients(self, moment: str) -> None:
+        """``zero_grad`` at the moment the setting names; after the step, or never, at its end."""
+        keep = self.setting.zero_grad == "keep"
+        if self.optimizer is not None and moment == ("after" if keep else self.setting.zero_grad):
+            self.optimizer.zero_grad(set_to_none=not keep)
+            if not keep:
+                self.copies.drop()
 
     def loss_of(self, output: Any) -> Any:
         """The model's own loss, or the mean of its first floating output."""
@@ -159,22 +262,12 @@ class Subject:
         """The repeated blocks whose activations are recomputed, where that was asked for."""
         if not self.setting.checkpoint:
             return frozenset()
-        return frozenset(id(block) for block in blocks(self.module))
+        return chosen(self.module, self.checkpointing)
 
 
 def named(module: nn.Module) -> dict[str, nn.Module]:
     """Every module once, under the first path its author gave it."""
     return dict(module.named_modules())
-
-
-def blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """Children of a list or sequence of two or more modules of one class, none of them a leaf."""
-    for part in module.modules():
-        if isinstance(part, (nn.ModuleList, nn.Sequential)):
-            children = list(part.children())
-            same = len({type(child) for child in children}) == 1
-            if len(children) > 1 and same and next(children[0].children(), None) is not None:
-                yield from children
 
 
 def walk(output: Any) -> Iterator[torch.Tensor]:
@@ -205,155 +298,3 @@ def inputs_at(source: Source, setting: Setting, point: Mapping[str, int]) -> Any
         else:
             positional.append(tensor)
     return positional, keywords
-
-
-def optimizer_named(name: str, parameters: list[Any], whole_lists: bool = False) -> Any:
-    """The real optimizer, by its name in ``torch.optim`` whatever the case, with its defaults.
-
-    On a CUDA device these work on ``whole_lists`` of tensors where they can.
-    """
-    known = {
-        key.lower(): cls
-        for key, cls in vars(torch.optim).items()
-        if isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)
-        and cls is not torch.optim.Optimizer
-    }  # fmt: skip
-    momentum = name.lower() in ("sgd-momentum", "momentum")
-    cls = known.get("sgd" if momentum else name.lower())
-    if cls is None:
-        do = nearest(name.lower(), known) or f"use one of {', '.join(sorted(known))}"
-        raise UnknownName(f"no optimizer {name!r} in torch.optim", do, "--optimizer")
-    if cls.__name__ in REFUSED:
-        raise BadInput(f"{cls.__name__} {REFUSED[cls.__name__]}", "choose another", "--optimizer")
-    settings: dict[str, Any] = {"lr": 1e-3, **({"momentum": 0.9} if momentum else {})}
-    if whole_lists and "foreach" in inspect.signature(cls).parameters:
-        settings["foreach"] = True
-    try:
-        return cls(parameters, **settings)
-    except Exception as error:
-        raise BadInput(
-            f"{cls.__name__} refuses: {error}", "choose another", "--optimizer"
-        ) from None
-
-
-@contextmanager
-def listening(recorder: Recorder, capability: int | None = None) -> Iterator[None]:
-    """The recorder's mode, the device's decisions, and no garbage collector to move a death."""
-    import torch._dynamo  # noqa: F401  (meta kernels would import it while tensors live)
-
-    was_enabled, own_freeze = gc.isenabled(), gc.get_freeze_count() == 0
-    gc.collect(0)
-    if own_freeze:
-        gc.freeze()
-    gc.disable()
-    try:
-        with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
-            warnings.simplefilter("ignore")
-            norms = nullcontext() if capability else statistics_as_on_cpu()
-            with norms, constants(recorder), random_states(recorder), recorder:
-                yield
-    finally:
-        if own_freeze:
-            gc.unfreeze()
-        if was_enabled:
-            gc.enable()
-
-
-@contextmanager
-def constants(recorder: Recorder) -> Iterator[None]:
-    """Tensors made from Python values keep them: on the meta device they would be lost."""
-    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor")}
-
-    def known(name: str) -> Any:
-        def make(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
-            if isinstance(data, torch.Tensor) or torch.device(device or "cpu").type == "cpu":
-                return kept[name](data, *args, device=device, **kwargs)
-            return recorder.from_values(kept[name](data, *args, **kwargs))
-
-        return make
-
-    tolist = torch.Tensor.tolist
-
-    def as_list(tensor: Any) -> Any:
-        return recorder.real(tensor).tolist() if tensor.is_meta else tolist(tensor)
-
-    try:
-        for name in kept:
-            setattr(torch, name, known(name))
-        torch.Tensor.tolist = as_list
-        yield
-    finally:
-        for name, function in kept.items():
-            setattr(torch, name, function)
-        torch.Tensor.tolist = tolist
-
-
-@contextmanager
-def random_states(recorder: Recorder) -> Iterator[None]:
-    """What checkpointing keeps to draw the same numbers again is real memory of the step."""
-    state, fork = torch.get_rng_state, torch.random.fork_rng
-
-    def known() -> Any:
-        kept = state()
-        recorder.track(kept)
-        return kept
-
-    def forked(*args: Any, device_type: str = "cuda", **kwargs: Any) -> Any:
-        name = "cpu" if device_type == "meta" else device_type  # on meta it would do nothing
-        return fork(*args, device_type=name, **kwargs)
-
-    try:
-        torch.get_rng_state, torch.random.fork_rng = known, forked
-        yield
-    finally:
-        torch.get_rng_state, torch.random.fork_rng = state, fork
-
-
-@contextmanager
-def scoped(scopes: Mapping[int, int], recorder: Recorder, again: frozenset[int]) -> Iterator[None]:
-    """Tell the recorder which module runs; run the blocks of ``again`` under checkpointing."""
-    from torch.utils.checkpoint import checkpoint
-
-    call = nn.Module.__call__
-
-    def heard(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        scope = scopes.get(id(module))
-        if scope is None:
-            return call(module, *args, **kwargs)
-        recorder.enter(scope)
-        try:
-            if id(module) in again and torch.is_grad_enabled() and not recorder.backward:
-                return checkpoint(call, module, *args, use_reentrant=False, **kwargs)
-            return call(module, *args, **kwargs)
-        finally:
-            recorder.leave()
-
-    nn.Module.__call__ = heard
-    try:
-        yield
-    finally:
-        nn.Module.__call__ = call
-
-
-def within(error: BaseException | None, cause: BaseException | None) -> bool:
-    """Whether ``cause`` led to ``error``; the engine may have replaced it by a poorer one."""
-    if cause is None:
-        return False
-    if isinstance(error, (RuntimeError, SystemError)):
-        return True
-    while error is not None and error is not cause:
-        error = error.__cause__ or error.__context__
-    return error is cause
-
-
-@contextmanager
-def same_draws() -> Iterator[None]:
-    """Python's own random numbers are the same in every trace; deep models may recurse deeply."""
-    state, depth = random.getstate(), sys.getrecursionlimit()
-    random.seed(0)
-    sys.setrecursionlimit(max(depth, DEEPEST))
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        sys.setrecursionlimit(depth)

@@ -12,6 +12,8 @@
             | {"part": "table", "title", "columns": [COLUMN], "rows": [[CELL]], "total"}
             | {"part": "picture", "title", "across": COLUMN, "up": COLUMN,
                "curves": [{"title", "points": [[ACROSS, UP]]}]}
+            | {"part": "layers", "title", "up": COLUMN, "layers": [{"title", "points"}],
+               "marks": [[MOMENT, TEXT]], "top": [MOMENT, TEXT] | null, "limit": [UP, TEXT] | null}
             | {"part": "text", "text", "kind"}
     COLUMN  = {"title", "unit"[, "apart"]}
 
@@ -38,6 +40,7 @@ from botec.report import (
     Curve,
     Figure,
     Figures,
+    Layers,
     Measured,
     Picture,
     Report,
@@ -116,7 +119,7 @@ def section_object(section: Section, figures: Mapping[str, Figure]) -> dict[str,
 
 
 def part_object(
-    part: Figures | Table | Picture | Text, figures: Mapping[str, Figure]
+    part: Figures | Table | Picture | Layers | Text, figures: Mapping[str, Figure]
 ) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"part": "text", "text": part.text, "kind": part.kind}
@@ -130,6 +133,8 @@ def part_object(
         }
     if isinstance(part, Picture):
         return picture_object(part)
+    if isinstance(part, Layers):
+        return layers_object(part)
     known = [key for key in part.keys if key in figures]
     return {
         "part": "figures",
@@ -151,6 +156,16 @@ def picture_object(picture: Picture) -> dict[str, Any]:
         "across": column_object(picture.across),
         "up": column_object(picture.up),
         "curves": [{"title": each.title, "points": plain(each.points)} for each in picture.curves],
+    }
+
+
+def layers_object(pile: Layers) -> dict[str, Any]:
+    return {
+        "part": "layers",
+        "title": pile.title,
+        "up": column_object(pile.up),
+        "layers": [{"title": each.title, "points": plain(each.points)} for each in pile.layers],
+        **{name: plain(getattr(pile, name)) for name in ("marks", "top", "limit")},
     }
 
 
@@ -288,7 +303,7 @@ def section_from(section: Any, place: str) -> Section:
     return Section(field(entry, "title", str, place), tuple(part_from(p, place) for p in parts))
 
 
-def part_from(part: Any, place: str) -> Figures | Table | Picture | Text:
+def part_from(part: Any, place: str) -> Figures | Table | Picture | Layers | Text:
     entry = object_in(part, place)
     kind = field(entry, "part", str, place)
     if kind == "figures":
@@ -297,9 +312,11 @@ def part_from(part: Any, place: str) -> Figures | Table | Picture | Text:
         return table_from(entry, place)
     if kind == "picture":
         return picture_from(entry, place)
+    if kind == "layers":
+        return layers_from(entry, place)
     if kind == "text":
         return Text(field(entry, "text", str, place), field(entry, "kind", str, place))
-    raise broken(f"{place} has a part {kind!r}, none of figures, table, picture, text")
+    raise broken(f"{place} has a part {kind!r}, none of figures, table, picture, layers, text")
 
 
 def table_from(entry: dict[str, Any], place: str) -> Table:
@@ -323,6 +340,21 @@ def picture_from(entry: dict[str, Any], place: str) -> Picture:
     across, up = (column_from(entry.get(axis), place) for axis in ("across", "up"))
     curves = tuple(curve_from(each, place) for each in field(entry, "curves", list, place))
     return Picture(entry["title"], across, up, curves)
+
+
+def layers_from(entry: dict[str, Any], place: str) -> Layers:
+    place = f"picture {field(entry, 'title', str, place)!r}"
+    up = column_from(entry.get("up"), place)
+    layers = tuple(curve_from(each, place) for each in field(entry, "layers", list, place))
+    named = (Column("", "1"), Column(""))
+    pairs: dict[str, Any] = {"marks": field(entry, "marks", list, place)}
+    for one in pairs["marks"]:
+        check_row(one, named, place)
+    for name in ("top", "limit"):
+        if (pair := entry.get(name)) is not None:
+            check_row(pair, named, place)
+        pairs[name] = pair
+    return Layers(entry["title"], up, layers, **frozen(pairs))
 
 
 def curve_from(curve: Any, place: str) -> Curve:

@@ -14,10 +14,11 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botec.report import Figures, Picture, Report, Section, Table, Text
+from botec.report import Figures, Layers, Picture, Report, Section, Table, Text
 from botec.units import Quantity
 from botec.write.figures import Block, Shape, block, block_lines, shape_of
 from botec.write.grid import Cell, clean, line, paragraph
+from botec.write.layers import layers_lines
 from botec.write.look import FORMULA, HEADING, PLAIN, QUIET, REFUSAL, TITLE, TROUBLE, USUAL, Look
 from botec.write.pictures import picture_lines
 from botec.write.places import placed
@@ -112,12 +113,14 @@ def section_lines(
 
 
 def part_lines(
-    part: Figures | Table | Picture | Text, figures: Block | None, shape: Shape, look: Look
+    part: Figures | Table | Picture | Layers | Text, figures: Block | None, shape: Shape, look: Look
 ) -> list[Line]:
     if isinstance(part, Table):
         return table_lines(part, shape.width, look) if part.columns else []
     if isinstance(part, Picture):
         return picture_lines(part, shape.width, look)
+    if isinstance(part, Layers):
+        return layers_lines(part, shape.width, look)
     if isinstance(part, Text):
         return text_lines(part, shape.width)
     return block_lines(figures, shape) if figures and figures.rows else []

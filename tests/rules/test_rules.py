@@ -16,7 +16,7 @@ from botec.rules.book import RULES, Rule, rule
 for module in pkgutil.iter_modules(botec.rules.__path__):
     importlib.import_module(f"botec.rules.{module.name}")
 
-UNITS = {"1", "multiplication", "flop", "B", "s"}
+UNITS = {"1", "multiplication", "flop", "B", "s", "1/s", "flop/s", "flop/B"}
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -31,15 +31,15 @@ def test_a_rule_says_what_where_and_whence(name: str) -> None:
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_is_arithmetic(name: str) -> None:
-    """Of plain numbers, positive, growing, and the same for formulas where it is whole."""
+    """The same for words and places, and for formulas where its answer is whole."""
     one = RULES[name]
     places = inspect.signature(one.formula).parameters
-    small, large = one(*[1000] * len(places)), one(*[2000] * len(places))
-    assert 0 < small < large
-    assert one(**dict.fromkeys(places, 1000)) == small
-    if isinstance(small, int):
+    values = one.example.values() if one.example else [1000] * len(places)
+    given = one(*values)
+    assert one(**dict(zip(places, values, strict=True))) == given
+    if all(isinstance(value, int) for value in (given, *values)):
         formula = one(*[symbol("x")] * len(places))
-        assert formula.at(x=1000) == small
+        assert formula.at(x=7) == one(*[7] * len(places))
 
 
 @pytest.mark.parametrize(

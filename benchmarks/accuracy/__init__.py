@@ -1,0 +1,1 @@
+"""Predictions beside what others have published: every row's error, and its cause where large."""

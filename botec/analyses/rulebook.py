@@ -1,0 +1,158 @@
+"""The book of rules as pages: all of it, one rule with its derivation, or those of one network."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from botec.analyses.figures import Answers, figures
+from botec.analyses.rulings import Ruling, rulings
+from botec.report import Column, Counted, Figure, Figures, Part, Report, Ruled, Section, Table, Text
+from botec.rules.book import Rule
+from botec.units import Quantity
+
+MEASURED = Path(__file__).parent.parent / "rules" / "measured.toml"
+
+
+@cache
+def measured() -> Mapping[str, Any]:
+    """Rule ÷ count over a zoo, by rule: networks, median, low (5 %), high (95 %)."""
+    if not MEASURED.exists():
+        return {}
+    return tomllib.loads(MEASURED.read_text(encoding="utf-8"))
+
+
+def error_text(rule: Rule) -> str:
+    """``"1.02 (0.84 to 1.37) over 312 networks"``; ``"?"`` for a rule nobody measured."""
+    found = measured().get("rules", {}).get(rule.name)
+    if not found:
+        return "?"
+    low, high = Quantity(found["low"]), Quantity(found["high"])
+    return f"{Quantity(found['median'])} ({low} to {high}) over {found['networks']} networks"
+
+
+def whole_book(rules: Mapping[str, Rule]) -> Report:
+    """Every rule: all in one table, then each with its sentence, letters, source and range."""
+    sections = [Section("All rules", (overview(rules.values()),))]
+    sections += [Section(rule.name, tuple(entry(rule))) for rule in rules.values()]
+    notes = (
+        "Rule ÷ count over a zoo of networks: the median, and where the middle 90 % of them lie; "
+        "? where nothing is counted beside a rule.",
+        "botec rules NAME derives a rule; botec rules --on MODEL holds them against a network.",
+    )
+    return plain_report(f"{len(rules)} rules of thumb", sections, notes)
+
+
+def overview(rules: Iterable[Rule]) -> Table:
+    """One line for each rule."""
+    known = measured().get("rules", {})
+    rows = []
+    for rule in rules:
+        error = known.get(rule.name, {})
+        spread = [error.get(key) for key in ("median", "low", "high")]
+        rows.append((rule.subject, rule.name, rule.text, rule.unit, *spread))
+    words = ("subject", "rule", "formula", "unit")
+    ratios = ("rule ÷ count", "5 %", "95 %")
+    return Table("", (*map(Column, words), *(Column(one, "1") for one in ratios)), tuple(rows))
+
+
+def entry(rule: Rule) -> Iterator[Part]:
+    """One rule without its derivation."""
+    yield Text(rule.sentence)
+    yield Text(rule.text, "formula")
+    yield Text("; ".join(f"{letter}: {meaning}" for letter, meaning in rule.where.items()))
+    unit = "" if rule.unit == "1" else f" In {rule.unit}."
+    yield Text(f"Holds for {rule.holds}.{unit}")
+    yield Text(f"Source: {rule.source}.")
+    yield Text(f"Rule ÷ count: {error_text(rule)}.")
+
+
+def one_rule(rule: Rule) -> Report:
+    """A rule with its derivation, a worked number and its error."""
+    said = Section("The rule", (Text(rule.sentence), Text(rule.text, "formula"), letters_of(rule)))
+    sections = [said, Section("Why", tuple(derivation(rule)))]
+    if rule.example:
+        sections.append(Section("A worked number", tuple(example(rule))))
+    about = (
+        Text(f"Holds for {rule.holds}."), Text(f"Source: {rule.source}."),
+        Text(f"Rule ÷ count: {error_text(rule)}."),
+    )  # fmt: skip
+    sections.append(Section("How far it holds", about))
+    return plain_report(rule.name, sections)
+
+
+def letters_of(rule: Rule) -> Table:
+    rows = tuple(rule.where.items())
+    return Table("", (Column("letter"), Column("is")), rows)
+
+
+def derivation(rule: Rule) -> Iterator[Part]:
+    """Sentence, equation, sentence, equation."""
+    for step in rule.steps:
+        yield Text(step.words)
+        if step.equation:
+            yield Text(step.equation, "formula")
+    if rule.underived:
+        yield Text(f"Nothing derives it: {rule.underived}.")
+
+
+def example(rule: Rule) -> Iterator[Part]:
+    given = ", ".join(f"{letter} = {value:,}" for letter, value in rule.example.items())
+    yield Text(f"With {given}:")
+    yield Text(f"{rule.text} = {Quantity(rule.worked, rule.unit).exact}", "formula")
+
+
+def on_network(answers: Answers, rules: Mapping[str, Rule], setting: Mapping[str, Any]) -> Report:
+    """Every rule that applies to a program at its asked point, as a teacher would explain it."""
+    from botec import __version__
+
+    found = figures(answers)
+    held = list(rulings(answers, found, rules))
+    program = answers.program
+    return Report(
+        {"name": program.name, "inputs": list(program.setting.inputs)},
+        setting,
+        {key_of(one): figure(one) for one in held},
+        tuple(map(explained, held)) or NOTHING,
+        (f"{len(rules) - len(held)} other rules speak of something else.",),
+        __version__,
+    )
+
+
+NOTHING = (Section("Rules", (Text("No rule of the book speaks of this network."),)),)
+
+
+def key_of(one: Ruling) -> str:
+    return f"rule.{one.rule.name.replace(' ', '_')}"
+
+
+def figure(one: Ruling) -> Figure:
+    """A ruling in the three columns."""
+    ruled = Ruled(one.given, one.rule.name, one.why)
+    return Figure(key_of(one), one.title, one.rule.unit, Counted(one.counted), ruled)
+
+
+def explained(one: Ruling) -> Section:
+    """A rule on a network: its sentence, its numbers, the count beside it and why they differ."""
+    letters = ", ".join(
+        f"{letter} = {value:,} ({one.rule.where.get(letter, letter)})"
+        for letter, value in one.values.items()
+    )
+    ratio = "?" if one.ratio is None else f"{one.ratio:.4g}"
+    parts = (
+        Text(one.rule.sentence),
+        Text(one.rule.text, "formula"),
+        Text(f"Here {letters}."),
+        Figures((key_of(one),)),
+        Text(f"Rule ÷ count: {ratio}."),
+    )
+    return Section(one.rule.name, parts)
+
+
+def plain_report(name: str, sections: Iterable[Section], notes: tuple[str, ...] = ()) -> Report:
+    from botec import __version__
+
+    return Report({"name": name}, {}, {}, tuple(sections), notes, __version__)

@@ -1,0 +1,171 @@
+"""Every rule that applies to a network, beside the count, with their ratio and why they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botec.analyses.figures import Answers, why_not_twice
+from botec.analyses.vocabulary import Vocabulary
+from botec.poly import at
+from botec.report import Figure
+from botec.rules.book import Rule
+from botec.units import Quantity
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A rule held against a network: the letters' numbers, its answer, the figure it stands beside.
+
+    ``counted`` and ``ratio`` (rule ÷ count) are ``None`` where botec counts nothing like it.
+    """
+
+    rule: Rule
+    values: Mapping[str, Any]
+    given: float | int
+    title: str
+    counted: float | int | None
+    why: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """The rule's answer in counts."""
+        return self.given / self.counted if self.counted else None
+
+
+def rulings(
+    answers: Answers, figures: Mapping[str, Figure], rules: Mapping[str, Rule]
+) -> Iterator[Ruling]:
+    """Every rule whose words are all known of the network, in the book's order."""
+    words = Vocabulary(answers)
+    for rule in rules.values():
+        if not rule.beside:
+            continue
+        values = [words[word] for word in rule.parameters]
+        counted = beside(rule.beside, answers, figures)
+        if counted is None or any(value is None for value in values):
+            continue
+        title, count = counted
+        given = rule(*values)
+        letters = dict(zip(rule.where or rule.parameters, values, strict=True))
+        yield Ruling(rule, letters, given, title, count, difference(rule, given, count, words))
+
+
+def beside(
+    key: str, answers: Answers, figures: Mapping[str, Figure]
+) -> tuple[str, float | int] | None:
+    """Title and count of the figure a rule stands beside; ``None`` where this network has none."""
+    if key in figures:
+        counted = figures[key].counted
+        if counted is None or counted.value is None:
+            return None
+        return figures[key].title, counted.value
+    if key in COUNTS:
+        return COUNTS[key](answers)
+    return None
+
+
+def attention_flops(answers: Answers) -> tuple[str, int] | None:
+    """Operations of the forward pass's fused attention."""
+    kinds = answers.here.by_kind("flops", ("forward",))
+    if "attention" not in kinds:
+        return None
+    return "operations of attention, forward", at(kinds["attention"].value, answers.program.asked)
+
+
+def peak_to_infer(answers: Answers) -> tuple[str, int] | None:
+    """The peak of inference in numbers of the weights' type."""
+    return None if answers.program.setting.train else peak_numbers(answers)
+
+
+def peak_to_train(answers: Answers) -> tuple[str, int] | None:
+    """The peak of training in numbers of the weights' type."""
+    return peak_numbers(answers) if answers.program.setting.train else None
+
+
+def peak_numbers(answers: Answers) -> tuple[str, int] | None:
+    size = Vocabulary(answers).item_bytes
+    return ("memory peak in numbers", answers.memory.fullest.bytes // size) if size else None
+
+
+def kept_numbers(answers: Answers) -> tuple[str, int] | None:
+    """The numbers Adam keeps."""
+    size = Vocabulary(answers).item_bytes
+    kept = answers.memory.by_role().get("optimizer")
+    if not size or not kept or answers.program.setting.optimizer not in ("adam", "adamw"):
+        return None
+    return "numbers the optimizer keeps", kept // size
+
+
+COUNTS = {
+    "flops.forward.attention": attention_flops,
+    "memory.peak.numbers.infer": peak_to_infer,
+    "memory.peak.numbers.train": peak_to_train,
+    "memory.peak.optimizer.numbers": kept_numbers,
+}
+
+
+STANDING = {
+    "activation": "activations",
+    "temporary": "temporaries",
+    "optimizer": "optimizer states",
+    "gradient": "gradients",
+}
+
+
+def difference(rule: Rule, given: float, count: float, words: Vocabulary) -> str:
+    """Why a rule differs from the count, each part worked out from the network."""
+    if given == count:
+        return "equal"
+    parts = list(causes(rule, words))
+    return "; ".join(parts) or f"outside its range: {rule.holds}"
+
+
+def causes(rule: Rule, words: Vocabulary) -> Iterator[str]:
+    """The parts of a difference that the network shows."""
+    if rule.beside in ("multiplications.step", "multiplications.backward"):
+        yield from multiplication_causes(rule, words)
+    elif rule.beside in ("flops.forward", "flops.step") and "parameters" in rule.parameters:
+        yield from parameter_causes(rule, words)
+    elif rule.beside == "flops.forward.attention":
+        yield "softmax, scale and mask are counted too"
+    elif rule.beside.startswith("memory.peak"):
+        roles = words.answers.memory.by_role()
+        for role, plural in STANDING.items():
+            if roles.get(role):
+                yield f"{plural} at the peak take {Quantity(roles[role], 'B')}"
+
+
+def multiplication_causes(rule: Rule, words: Vocabulary) -> Iterator[str]:
+    why = why_not_twice(words.answers)
+    if rule.name == "backward is one forward":
+        yield "each product has two gradients, one for each factor"
+    if why:
+        yield why
+
+
+def parameter_causes(rule: Rule, words: Vocabulary) -> Iterator[str]:
+    """What 2·N or 6·N a token leaves out, and what it counts that does not multiply."""
+    phases = ("forward",) if rule.beside == "flops.forward" else words.answers.phases
+    each = 2 if rule.beside == "flops.forward" else 6
+    kinds = words.answers.here.by_kind("flops", phases)
+    products = {"matmul", "attention"}
+    if words.looked_up:
+        lost = each * words.looked_up * (words.tokens or 0)
+        yield f"{words.looked_up:,} parameters are looked up, not multiplied ({signed(-lost)})"
+    if "attention" in kinds and "sequence" not in rule.parameters:
+        done = at(kinds["attention"].value, words.program.asked)
+        yield f"attention is in no parameter ({signed(done)})"
+    rest = sum(
+        at(total.value, words.program.asked)
+        for kind, total in kinds.items()
+        if kind not in products
+    )
+    if rest:
+        yield f"norms, activations, the loss and the optimizer ({signed(rest)})"
+
+
+def signed(value: int) -> str:
+    """``+1.2 Tflop``."""
+    return f"{'+' if value > 0 else '-'}{Quantity(abs(value), 'flop')}flop"

@@ -1,0 +1,123 @@
+"""What stands around a step while it is traced: the device's decisions, and nothing by chance.
+
+The garbage collector is off, Python's random numbers are the same every time, constants made from
+Python values are known, the generator's states that checkpointing keeps are seen.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+from botec.read.autocast import autocast_as_on_cpu
+from botec.read.decisions import decisions
+from botec.read.optimizers import optimizers_as_on
+from botec.read.recorder import Recorder
+from botec.read.statistics import statistics_as_on_cpu
+
+DEEPEST = 20_000
+
+
+@contextmanager
+def listening(recorder: Recorder, capability: int | None = None) -> Iterator[None]:
+    """The recorder's mode, the device's decisions, and no garbage collector to move a death."""
+    import torch._dynamo  # noqa: F401  (meta kernels would import it while tensors live)
+
+    was_enabled, own_freeze = gc.isenabled(), gc.get_freeze_count() == 0
+    gc.collect(0)
+    if own_freeze:
+        gc.freeze()
+    gc.disable()
+    try:
+        with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
+            warnings.simplefilter("ignore")
+            norms = nullcontext() if capability else statistics_as_on_cpu()
+            own = (constants(recorder), random_states(recorder), optimizers_as_on(capability))
+            with norms, own[0], own[1], own[2], recorder:
+                yield
+    finally:
+        if own_freeze:
+            gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def constants(recorder: Recorder) -> Iterator[None]:
+    """Tensors made from Python values keep them: on the meta device they would be lost."""
+    kept = {name: getattr(torch, name) for name in ("tensor", "as_tensor")}
+
+    def known(name: str) -> Any:
+        def make(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
+            if isinstance(data, torch.Tensor) or torch.device(device or "cpu").type == "cpu":
+                return kept[name](data, *args, device=device, **kwargs)
+            return recorder.from_values(kept[name](data, *args, **kwargs))
+
+        return make
+
+    tolist = torch.Tensor.tolist
+
+    def as_list(tensor: Any) -> Any:
+        return recorder.real(tensor).tolist() if tensor.is_meta else tolist(tensor)
+
+    try:
+        for name in kept:
+            setattr(torch, name, known(name))
+        torch.Tensor.tolist = as_list
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(torch, name, function)
+        torch.Tensor.tolist = tolist
+
+
+@contextmanager
+def random_states(recorder: Recorder) -> Iterator[None]:
+    """What checkpointing keeps to draw the same numbers again is real memory of the step."""
+    state, fork = torch.get_rng_state, torch.random.fork_rng
+
+    def known() -> Any:
+        kept = state()
+        recorder.track(kept)
+        return kept
+
+    def forked(*args: Any, device_type: str = "cuda", **kwargs: Any) -> Any:
+        name = "cpu" if device_type == "meta" else device_type  # on meta it would do nothing
+        return fork(*args, device_type=name, **kwargs)
+
+    try:
+        torch.get_rng_state, torch.random.fork_rng = known, forked
+        yield
+    finally:
+        torch.get_rng_state, torch.random.fork_rng = state, fork
+
+
+def within(error: BaseException | None, cause: BaseException | None) -> bool:
+    """Whether ``cause`` led to ``error``; the engine may have replaced it by a poorer one."""
+    if cause is None:
+        return False
+    if isinstance(error, (RuntimeError, SystemError)):
+        return True
+    while error is not None and error is not cause:
+        error = error.__cause__ or error.__context__
+    return error is cause
+
+
+@contextmanager
+def same_draws() -> Iterator[None]:
+    """Python's own random numbers are the same in every trace; deep models may recurse deeply."""
+    state, depth = random.getstate(), sys.getrecursionlimit()
+    random.seed(0)
+    sys.setrecursionlimit(max(depth, DEEPEST))
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        sys.setrecursionlimit(depth)
