@@ -38,6 +38,8 @@ from botec.program import OP, PHASES, Program, Setting, Stream
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "build" / "coverage.jsonl"
 PATIENCE = 300  # seconds for one model; the longest needs far less
+ROOM = 4 * 2**30  # bytes for one model: shapes need little, weights made for real need more
+PAGE = 4096
 POINTS, TRIES = 3, 12
 TIMM_NAMES, TRANSFORMERS_TYPES = 200, 100
 KINDS = ("classification", "segmentation", "video")
@@ -259,7 +261,7 @@ def size_for(program: Program, stream: Stream, name: str, turn: int, place: int)
     return -(-size // step) * step
 
 
-def fresh(source: Any, point: Point) -> Program:
+def fresh(source: Any, point: Point, setting: Setting = SETTING) -> Program:
     """The same model built anew and traced at a point, every size a number."""
     from botec.read.from_torch import read_source
 
@@ -267,7 +269,7 @@ def fresh(source: Any, point: Point) -> Program:
         Input(*one.shape(point), dtype=one.dtype, name=one.name, below=one.below, only=one.only)
         for one in source.inputs
     )
-    return read_source(replace(source, inputs=inputs, defaults={}, most={}), SETTING, {})
+    return read_source(replace(source, inputs=inputs, defaults={}, most={}), setting, {})
 
 
 def difference(program: Program, stream: Stream, other: Program, point: Point) -> str:
@@ -311,13 +313,12 @@ def judge_all(wanted: Sequence[Case], kept: Path) -> dict[str, Row]:
         progress(f"{done} of {len(left)}: {case.key}")
         child = processes.Process(target=judge_into, args=(case, kept))
         child.start()
-        child.join(PATIENCE)
-        if child.is_alive():
+        reason = watched(child)
+        if reason or child.exitcode:
             child.kill()
             child.join()
-            lost(case, kept, f"it takes longer than {PATIENCE} s")
-        elif child.exitcode:
-            lost(case, kept, f"the process ended with {child.exitcode}")
+            reason = reason or f"the process ended with {child.exitcode}"
+            keep(kept, Row(case.key, case.library, case.family, REFUSED, case.model, reason))
     progress("")
     return known(kept)
 
@@ -327,8 +328,25 @@ def judge_into(case: Case, kept: Path) -> None:
     keep(kept, judge(case))
 
 
-def lost(case: Case, kept: Path, reason: str) -> None:
-    keep(kept, Row(case.key, case.library, case.family, REFUSED, case.model, reason))
+def watched(child: Any) -> str:
+    """Wait for a process; the reason why it must not go on, where there is one."""
+    begin = perf_counter()
+    while child.is_alive():
+        child.join(0.5)
+        if perf_counter() - begin > PATIENCE:
+            return f"it takes longer than {PATIENCE} s"
+        if resident(child.pid) > ROOM:
+            return f"it takes more than {ROOM >> 30} GiB, for weights made with their values"
+    return ""
+
+
+def resident(process: int) -> int:
+    """Bytes of memory a process holds, 0 where the system does not say."""
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * PAGE
 
 
 def known(kept: Path) -> dict[str, Row]:

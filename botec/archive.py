@@ -17,7 +17,7 @@ from typing import Any
 from botec.calls import Call, Tensor
 from botec.errors import BadInput
 from botec.poly import Floor, Log2, Monomial, Poly
-from botec.program import Parameter, Program, Regime, Setting, Storage, Stream, verify
+from botec.program import Kept, Parameter, Program, Regime, Setting, Storage, Stream, verify
 
 SUFFIX = ".botec"
 FORMAT = 1
@@ -84,12 +84,14 @@ def unpacked(data: Mapping[str, Any]) -> Program:
 
 
 def packed_parameter(one: Parameter) -> list[Any]:
-    return [list(one.names), value_out(one.tensor), one.trainable, list(one.active)]
+    kept = [[one.kept.bytes, one.kept.scheme]] if one.kept else []
+    return [list(one.names), value_out(one.tensor), one.trainable, list(one.active), *kept]
 
 
 def unpacked_parameter(data: Any) -> Parameter:
-    names, tensor, trainable, active = data
-    return Parameter(tuple(names), value_in(tensor), trainable, (active[0], active[1]))
+    names, tensor, trainable, active, *rest = data
+    kept = Kept(*rest[0]) if rest else None
+    return Parameter(tuple(names), value_in(tensor), trainable, (active[0], active[1]), kept)
 
 
 def packed_stream(stream: Stream) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from typing import Any
 from botec.analyses.figures import Answers, figures
 from botec.analyses.tables import sections
 from botec.inputs import Input
-from botec.program import Program
+from botec.program import Program, Setting
 from botec.read import again, read
 from botec.report import Report
+
+ALWAYS = ("train", "optimizer", "precision", "device", "checkpoint", "loss")
 
 
 def estimate(model: Any, *inputs: Input, **options: Any) -> Report:
@@ -41,10 +43,13 @@ def report(program: Program) -> Report:
 
 
 def described(program: Program) -> dict[str, Any]:
-    """The setting in plain words for the report."""
-    setting = asdict(program.setting)
-    del setting["inputs"]
-    return setting
+    """The setting in plain words for the report; further choices only where one was made."""
+    usual = asdict(Setting())
+    return {
+        name: value
+        for name, value in asdict(program.setting).items()
+        if name in ALWAYS or (name != "inputs" and value != usual[name])
+    }
 
 
 def notes(program: Program) -> tuple[str, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from botec.analyses.fit import Fit, Room
+from botec.analyses.fit import CONTEXT, Fit, Room, weights_exceed
 from botec.analyses.verdict import REMEDIES, Tried, fit_figures, fit_sections
 from botec.devices import Device, device, devices
 from botec.errors import BadInput, BotecError
@@ -13,11 +12,10 @@ from botec.estimate import described, notes
 from botec.inputs import Input
 from botec.program import Program
 from botec.read import read
-from botec.report import Column, Report, Section, Table
+from botec.report import Column, Report, Section, Table, Text
 
-# The driver's context and the libraries' code on a CUDA device: 300 to 600 MB by GPU, driver and
-# what is loaded; it cannot be computed, so it is an assumption the user can replace.
-CONTEXT = 450 * 2**20
+# Capabilities from which on kernels choose otherwise, or their library takes another workspace.
+GENERATIONS = (75, 80, 90)
 
 
 def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> Report:
@@ -72,40 +70,100 @@ def page(asked: Fit, largest: Any, tried: Any, target: Device) -> Report:
         model={"name": program.name, "inputs": list(program.setting.inputs)},
         setting={**described(program), "dimensions": dict(program.asked)},
         figures=fit_figures(asked, largest),
-        sections=fit_sections(asked, largest, tried, target.title),
+        sections=(*fit_sections(asked, largest, tried, target.title), elsewhere(asked, target)),
         notes=(
-            f"The driver's context is taken as {asked.room.context:,} bytes; --context sets it.",
-            "cuDNN's workspaces are not in it: a convolutional network can take hundreds of "
-            "megabytes more, above all with benchmark mode.",
+            *assumptions(asked.room.context),
             *notes(program),
         ),
         version=__version__,
     )
 
 
+def assumptions(context: int) -> tuple[str, ...]:
+    """What no trace can tell, and is taken or left out."""
+    return (
+        f"The driver's context is taken as {context:,} bytes; --context sets it.",
+        "cuDNN's workspaces are not in it: a convolutional network can take hundreds of "
+        "megabytes more, above all with benchmark mode.",
+    )
+
+
+def elsewhere(asked: Fit, target: Device) -> Section:
+    """The devices whose kernels make the same choices as the target's, with the same trace."""
+    same = [one for one in catalogue() if generation(one) == generation(target)]
+    fits = [(one, question(asked.program, one, asked.room.context)) for one in same]
+    rows = tuple(
+        (one.title, one.usable, there.device, "yes" if there.fits else "no") for one, there in fits
+    )
+    columns = (Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"))
+    text = "Devices of the same generation of kernels; without --device, fit asks all."
+    return Section("Where else it fits", (Text(text), Table("", columns, rows)))
+
+
+def catalogue() -> list[Device]:
+    """CUDA devices whose memory is known, the smallest first."""
+    known = [one for one in devices() if one.capability is not None and one.usable is not None]
+    return sorted(known, key=lambda one: (one.usable or 0, one.title))
+
+
+def generation(target: Device) -> int:
+    """The first capability with whose kernels a step on the device is the same, traced once."""
+    major, minor = target.capability or (0, 0)
+    return max((one for one in GENERATIONS if one <= 10 * major + minor), default=0)
+
+
 def everywhere(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> Report:
-    """The same question for every CUDA device of the catalogue, one trace for each generation."""
+    """The same question for every CUDA device of the catalogue, one trace for each generation.
+
+    From the largest device down: what holds not even the weights needs no trace of its own.
+    """
     options.pop("device", None)
-    programs: dict[Any, Program] = {}
+    programs: dict[int, Program] = {}
+    said: dict[tuple[int, Room], tuple[Any, ...]] = {}
     rows = []
-    for target in devices():
-        if target.capability is None or target.usable is None:
-            continue
-        generation = min(target.capability, (9, 0))
-        if generation not in programs:
-            programs[generation] = read(model, *inputs, device=target.name, **options)
-        asked = question(programs[generation], target, context)
-        first = next(iter(asked.program.asked), "")
-        most = asked.largest(first) if first else None
-        rows.append(
-            (target.title, target.usable, asked.device, "yes" if asked.fits else "no", most)
-        )
-    rows.sort(key=lambda row: (row[1], row[0]))
+    for target in reversed(catalogue()):
+        room = Room(target.usable or 0, context)
+        own = generation(target)
+        if own not in programs and programs:
+            first = next(iter(programs.values()))
+            if weights_exceed(first, room):
+                rows.append((target.title, target.usable, None, "no", 0, "weights alone"))
+                continue
+        if own not in programs:
+            programs[own] = read(model, *inputs, device=target.name, **options)
+        if (own, room) not in said:
+            said[own, room] = answer(Fit(programs[own], room, programs[own].asked))
+        rows.append((target.title, target.usable, *said[own, room]))
     program = next(iter(programs.values()))
     columns = (
         Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"),
-        Column(f"largest {next(iter(program.asked), '')}".strip(), "1"),
+        Column(f"largest {next(iter(program.asked), '')}".strip(), "1"), Column("why not"),
     )  # fmt: skip
-    table = Table("Every device of the catalogue", columns, tuple(rows))
-    base = page(question(program, device(program.setting.device), context), {}, [], devices()[0])
-    return replace(base, figures={}, sections=(Section("Where it fits", (table,)),))
+    table = Table("Every CUDA device of the catalogue", columns, tuple(reversed(rows)))
+    return catalogue_page(program, table, context)
+
+
+def answer(asked: Fit) -> tuple[Any, ...]:
+    """What one device says: bytes used, whether it fits, the largest that does, why it does not."""
+    first = next(iter(asked.program.asked), "")
+    most = asked.largest(first) if first else None
+    why = "" if asked.fits else "weights alone" if asked.weights_alone else "the step"
+    fits = "yes" if asked.fits else "no"
+    return (asked.device, fits, most, why)
+
+
+def catalogue_page(program: Program, table: Table, context: int) -> Report:
+    """The report of all devices: how many it fits on, and the table."""
+    from botec import __version__
+
+    many = sum(row[3] == "yes" for row in table.rows)
+    text = f"It fits on {many} of {len(table.rows)} CUDA devices of the catalogue."
+    setting = {**described(program), "dimensions": dict(program.asked)}
+    return Report(
+        model={"name": program.name, "inputs": list(program.setting.inputs)},
+        setting={**setting, "device": "every CUDA device"},
+        figures={},
+        sections=(Section("Where it fits", (table, Text(text, "" if many else "no"))),),
+        notes=(*assumptions(context), *notes(program)),
+        version=__version__,
+    )

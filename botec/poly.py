@@ -38,7 +38,8 @@ class Floor:
         return frozenset((self.base,)) if isinstance(self.base, str) else self.base.names
 
     def __str__(self) -> str:
-        inside = f"({self.base} {'+' if self.shift >= 0 else '-'} {abs(self.shift)})"
+        moved = f" {'+' if self.shift > 0 else '-'} {abs(self.shift)}" if self.shift else ""
+        inside = f"({self.base}{moved})"
         whole = inside if self.shift or isinstance(self.base, Poly) else self.base
         return f"({whole}//{self.divisor})"
 

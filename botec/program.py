@@ -49,16 +49,31 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What is stored of a weight instead: its ``bytes`` (``None``: unknown), by which scheme."""
+
+    bytes: int | None
+    scheme: str
+
+
+@dataclass(frozen=True)
 class Parameter:
     """A weight (or buffer) of the model; ``names`` has more than one entry where it is tied.
 
     ``active`` is the share of it one example uses, as ``(used, of)``: experts chosen, all.
+    ``kept`` is what is stored of it where that is not the tensor itself (quantised weights).
     """
 
     names: tuple[str, ...]
     tensor: Tensor
     trainable: bool
     active: tuple[int, int] = (1, 1)
+    kept: Kept | None = None
+
+    @property
+    def stored(self) -> Size | None:
+        """Bytes it is stored in; ``None`` where nobody knows."""
+        return self.kept.bytes if self.kept else self.tensor.bytes
 
 
 @dataclass(frozen=True)

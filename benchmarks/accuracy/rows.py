@@ -57,9 +57,9 @@ def summary(pairs: Iterable[tuple[float, float]]) -> str:
     errors = sorted(abs(predicted / measured - 1) for predicted, measured in pairs)
     if not errors:
         return "no row could be predicted"
-    near = sum(one <= 0.1 for one in errors) / len(errors)
-    middle = statistics.median(errors)
+    near = 100 * sum(one <= 0.1 for one in errors) / len(errors)
+    middle, worst = 100 * statistics.median(errors), 100 * errors[-1]
     return (
-        f"{len(errors)} rows: median error {middle:.1%}, {near:.0%} within 10 %, "
-        f"worst {errors[-1]:.1%}"
-    ).replace("%,", " %,")
+        f"{len(errors)} rows: median error {middle:.1f} %, {near:.0f} % of them within 10 %, "
+        f"worst {worst:.1f} %"
+    )

@@ -169,8 +169,9 @@ def terms_text(terms: Terms) -> str:
     for monomial, factor in sorted(terms.items(), key=lambda term: order_of(term[0])):
         number = factor_text(factor)
         name = monomial_text(monomial)
-        texts.append(name if number == "1" and name else f"{number}·{name}" if name else number)
-    return " + ".join(texts) or "0"
+        short = {"1": name, "-1": f"-{name}"}.get(number) if name else number
+        texts.append(short or f"{number}·{name}")
+    return " + ".join(texts).replace("+ -", "- ") or "0"
 
 
 def factor_text(factor: Fraction) -> str:

@@ -72,9 +72,7 @@ class Axis:
 
     def rule(self, values: tuple[int, ...]) -> str:
         slope, offset = line_of(self.values, values)
-        on_line = all(
-            slope * x + offset == y for x, y in zip(self.values, values, strict=True)
-        )
+        on_line = all(slope * x + offset == y for x, y in zip(self.values, values, strict=True))
         if not on_line:
             return f"= {', '.join(map(str, values))}"
         if not slope:

@@ -15,6 +15,8 @@ from typing import Any
 from botec.poly import Monomial, Poly
 
 MARGIN = 1e-9  # relative; what is closer than this to the envelope is kept
+LARGEST = 2**61  # sums and differences of two stay whole numbers of 64 bits
+LONGEST_STEP = 256  # peaks of one layer
 
 
 def upper_envelope(polys: Sequence[Poly], least: Mapping[str, int]) -> tuple[Poly, ...]:
@@ -24,8 +26,33 @@ def upper_envelope(polys: Sequence[Poly], least: Mapping[str, int]) -> tuple[Pol
     shifted = [shift(poly, least) for poly in polys]
     columns = sorted({monomial for poly in shifted for monomial in poly}, key=str)
     rows = [[poly.get(column, 0) for column in columns] for poly in shifted]
+    places = not_between(rows)
+    rows = [rows[place] for place in places]
     kept = convex(rows, undominated(rows))
-    return tuple(polys[place] for place in kept)
+    return tuple(polys[places[place]] for place in kept)
+
+
+def not_between(rows: Sequence[Sequence[int]]) -> list[int]:
+    """Places of rows that are not half-way between two others, as far as equal steps show it.
+
+    Equal layers give arithmetic progressions at equal distances: of those only the ends matter. All
+    may go at once: a corner of the convex hull lies between no two other rows.
+    """
+    import numpy as np
+
+    count = len(rows)
+    try:
+        table = np.array(rows, dtype=np.int64)
+    except OverflowError:
+        return list(range(count))
+    if np.abs(table).max(initial=0) >= LARGEST:
+        return list(range(count))
+    between = np.zeros(count, dtype=bool)
+    for step in range(1, min(LONGEST_STEP, (count - 1) // 2) + 1):
+        rise = table[step:] - table[:-step]
+        even = np.all(rise[step:] == rise[:-step], axis=1) & np.any(rise[step:] != 0, axis=1)
+        between[step : count - step] |= even
+    return np.flatnonzero(~between).tolist()
 
 
 def shift(poly: Poly, least: Mapping[str, int]) -> dict[Monomial, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botec.analyses.count import Counts, Total, active_count, parameter_count
 from botec.analyses.fit import device_figures, on_its_device
-from botec.analyses.memory import Memory, memory, weight_bytes
+from botec.analyses.memory import Memory, memory, stored_unknown, weight_bytes
 from botec.poly import Poly, at
 from botec.program import PHASES, ROLES, Program, Stream
 from botec.report import Counted, Figure, Ruled
@@ -210,7 +210,8 @@ def memory_figures(answers: Answers) -> list[Figure]:
     peak = answers.memory.fullest.bytes
     formula, why = peak_formula(answers)
     status = "exact" if answers.proved else "complete"
-    counted = Counted(peak, formula, status, {}, why)
+    unknown = stored_unknown(answers.program)
+    counted = Counted(peak, formula, "partial" if unknown else status, unknown, why)
     found = [
         Figure("memory.peak", "memory peak", "B", counted, memory_rule(answers)),
         *outside_figures(answers),
@@ -228,6 +229,9 @@ def memory_figures(answers: Answers) -> list[Figure]:
         found.append(Figure("memory.saved", "saved for the backward pass", "B", kept))
     weights = weight_bytes(answers.program)
     stored = Counted(weights, str(weights), "exact")
+    if unknown:
+        why = f"how {', '.join(unknown)} stores weights is not known to botec"
+        stored = Counted(None, None, "unknown", unknown, why)
     found.append(Figure("memory.weights", "weights and buffers as stored", "B", stored))
     return found
 

@@ -52,6 +52,11 @@ class Room:
         return self.total - self.context
 
 
+def weights_exceed(program: Program, room: Room) -> bool:
+    """Whether a program's weights and buffers are more than the usable memory."""
+    return weight_bytes(program) > room.usable
+
+
 @dataclass(frozen=True)
 class Fit:
     """A program on a device at a point."""
@@ -91,7 +96,7 @@ class Fit:
     @property
     def weights_alone(self) -> bool:
         """Whether the weights and buffers, with nothing else, are more than the usable memory."""
-        return weight_bytes(self.program) > self.room.usable
+        return weights_exceed(self.program, self.room)
 
     @property
     def device(self) -> int:
@@ -120,7 +125,11 @@ class Fit:
         spans = [span for stream in self.program.streams if (span := self.span(stream, name))]
         if not any(span.most > span.least for span in spans):
             return None
-        return max(self.largest_within(span) for span in spans)
+        found = 0
+        for span in sorted(spans, key=lambda span: -span.most * span.step):
+            if span.most * span.step > found:
+                found = max(found, self.largest_within(span))
+        return found
 
     def span(self, stream: Stream, name: str) -> Span | None:
         """From where to where a stream holds in one dimension, the others as asked."""
@@ -133,18 +142,31 @@ class Fit:
 
     def largest_within(self, span: Span) -> int:
         """The largest value of a span that fits, 0 where none does."""
-        value = self.solve(span)
-        fails = value + 1
-        while value >= span.least and not self.fits_at(span, value):
-            fails, value = value, value - max(1, value // 64)
-        if value < span.least:
-            value = span.least
-            if fails <= value or not self.fits_at(span, value):
-                return 0
-        while fails - value > 1:
-            middle = (value + fails) // 2
-            value, fails = (middle, fails) if self.fits_at(span, middle) else (value, middle)
-        return value * span.step
+        low, fails = span.least, self.solve(span) + 1
+        if fails <= low or not self.fits_at(span, low):
+            return 0
+        guess, tries = fails - 1, 0
+        while fails - low > 1:
+            if self.fits_at(span, guess):
+                low = guess
+            else:
+                fails = guess
+            tries += 1
+            guess = self.between(span, low, fails, on_line=tries % 2 == 1)
+        return low * span.step
+
+    def between(self, span: Span, low: int, high: int, on_line: bool) -> int:
+        """A value between two: the middle, or where a line through both ends meets the room."""
+        middle = (low + high) // 2
+        if not on_line or high - low < 3 or high > span.most:
+            return middle
+        here, there = (
+            self.at(**{span.name: steps * span.step}).endless.reserved for steps in (low, high)
+        )
+        if there <= here:
+            return middle
+        aim = low + (self.room.usable - here) * (high - low) // (there - here)
+        return min(max(aim, low + 1), high - 1)
 
     def fits_at(self, span: Span, steps: int) -> bool:
         """Whether the value ``steps`` of the lattice up fits."""

@@ -60,9 +60,11 @@ class Passing:
         return self.size is not None and (self.most is None or self.size <= self.most)
 
 
-def passings(program: Program, keys: Iterable[str] = ()) -> tuple[Passing, ...]:
+def passings(
+    program: Program, keys: Iterable[str] = (), known: Mapping[str, Known] | None = None
+) -> tuple[Passing, ...]:
     """Of every figure and dimension, the fastest term and where it takes over."""
-    known = quantities(program)
+    known = quantities(program) if known is None else known
     wanted = [known[key] for key in keys or known]
     found = (passing(one, name) for name in program.dimensions for one in wanted)
     return tuple(one for one in found if one is not None)
@@ -79,7 +81,8 @@ def passing(known: Known, name: str) -> Passing | None:
     if not degree(term, name):
         return None
     size = passes(term, rest, name, point, start)
-    late = None if size is None or since is None else max(size, since)
+    step = stream.regime.step.get(name, 1)
+    late = None if size is None or since is None else -(-max(size, since) // step) * step
     owners = owned(known.parts(stream), name, point)
     most = stream.regime.most.get(name)
     return Passing(known, name, term, rest, owners, start, late, most)
@@ -128,20 +131,25 @@ def owned(parts: Mapping[str, Any], name: str, point: Mapping[str, int]) -> str:
 # --- the page -----------------------------------------------------------------------------------
 
 
-def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, ...]:
+def sections(
+    program: Program,
+    figures: Mapping[str, Figure],
+    known: Mapping[str, Known] | None = None,
+) -> tuple[Section, ...]:
     """The page of growth: formulas, exponents, who passes whom, decades, pictures, regimes.
 
-    ``figures`` are those of the page; the ones with a formula are shown.
+    ``figures`` are those of the page; the ones with a formula are shown. ``known`` are the
+    program's own :func:`~botec.analyses.quantities.quantities` where nothing else is said.
     """
-    known = quantities(program)
+    known = quantities(program) if known is None else known
     shown = tuple(key for key in figures if key in known)
     found = [Section("Formulas", (Figures(shown),))]
     if not program.dimensions:
         text = "Nothing is left free: every size of the inputs is a number."
         return (*found, Section("Growth", (Text(text),)))
-    growing, table = passings(program), growth_table(program, known)
+    growing, whole = passings(program, known=known), growth_table(program, known)
     why = f"{program.why or 'no formula: the traced point is all that is known'}."
-    found.append(Section("Growth", (table, Text(CONVENTION)) if table.rows else (Text(why),)))
+    found.append(Section("Growth", (whole, Text(CONVENTION)) if whole.rows else (Text(why),)))
     for name in program.dimensions:
         own = [one for one in growing if one.name == name]
         table = decades(program, known, name)
@@ -149,7 +157,7 @@ def sections(program: Program, figures: Mapping[str, Figure]) -> tuple[Section, 
             said: Iterable[Part] = map(Text, sentences(own))
             parts = (*said, passing_table(own), table, *pictured(table, name))
             found.append(Section(f"Growth in {name}", parts))
-    other = regimes(program, known) if table.rows else ()
+    other = regimes(program, known) if whole.rows else ()
     return (*found, Section("Other regimes", other)) if other else tuple(found)
 
 
@@ -201,18 +209,24 @@ def since(one: Passing) -> str:
 
 
 def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:
-    """The figures at powers of ten of one dimension, the others where they were asked."""
+    """The figures along powers of ten of one dimension, the others where they were asked."""
     step = "step" if program.setting.train else "forward"
     keys = [f"flops.{step}", f"bytes.{step}", "memory.peak", "memory.saved"]
     shown = [known[key] for key in keys if key in known]
     rows = []
-    for size in DECADES:
+    for size in sizes_of(program, name):
         values = [value_at(one, name, size) for one in shown]
         if any(value is not None for value in values):
             rows.append((size, *values))
     rest = ", ".join(f"{n}={value}" for n, value in program.asked.items() if n != name)
     heads = (Column(name, "1", True), *(Column(one.key, one.unit, True) for one in shown))
     return Table(f"At {rest}" if rest else "", heads, tuple(rows))
+
+
+def sizes_of(program: Program, name: str) -> tuple[int, ...]:
+    """Powers of ten, each at the next size of the widest lattice the dimension is proved on."""
+    step = program.streams[0].regime.step.get(name, 1)
+    return tuple(dict.fromkeys(-(-size // step) * step for size in DECADES))
 
 
 def value_at(one: Known, name: str, size: int) -> int | None:

@@ -65,26 +65,28 @@ def on_grid(
     return found
 
 
-def polynomial(terms: Mapping[Poly, Fraction]) -> Poly:
-    """A sum of products with fractions before them, whole at every point it is asked at.
+def polynomial(terms: Mapping[Powers, Fraction], names: Sequence[str]) -> Poly:
+    """A sum of powers of ``names`` with fractions before them, whole wherever it is asked.
 
     Whole terms stand for themselves; the others share one exact division.
     """
     whole: Poly = as_poly(0)
-    parts = {one: factor for one, factor in terms.items() if factor.denominator > 1}
-    for one, factor in terms.items():
+    above: Poly = as_poly(0)
+    divisor = lcm(*(factor.denominator for factor in terms.values()))
+    for powers, factor in terms.items():
+        raised = (symbol(name) ** power for name, power in zip(names, powers, strict=True))
+        one = as_poly(product(raised))
         if factor.denominator == 1:
             whole = whole + one * int(factor)
-    if not parts:
-        return whole
-    divisor = lcm(*(factor.denominator for factor in parts.values()))
-    above: Poly = as_poly(0)
-    for one, factor in parts.items():
-        above = above + one * int(factor * divisor)
-    return whole + symbol(Floor(above, 0, divisor))
+        else:
+            above = above + one * int(factor * divisor)
+    return whole + symbol(Floor(above, 0, divisor)) if above else whole
 
 
-def powers_of(names: Sequence[str], powers: Powers) -> Poly:
-    """``x²·y`` as a polynomial."""
-    raised = (symbol(name) ** power for name, power in zip(names, powers, strict=True))
-    return as_poly(product(raised))
+def value(terms: Mapping[Powers, Fraction], sizes: Sequence[int]) -> Fraction:
+    """The sum of powers at some sizes."""
+    parts = (
+        factor * product(size**power for size, power in zip(sizes, powers, strict=True))
+        for powers, factor in terms.items()
+    )
+    return sum(parts, Fraction(0))

@@ -127,9 +127,18 @@ def owner_of(program: Program, storage: Storage) -> int:
 
 
 def weight_bytes(program: Program) -> int:
-    """Bytes of parameters and buffers as they are stored."""
+    """Bytes of parameters and buffers as they are stored; those of unknown bytes as traced."""
     held = (*program.parameters, *program.buffers)
-    return sum(at(one.tensor.bytes, {}) for one in held)
+    return sum(at(one.tensor.bytes if one.stored is None else one.stored, {}) for one in held)
+
+
+def stored_unknown(program: Program) -> dict[str, int]:
+    """The schemes of weights whose stored bytes nobody knows, with how many there are."""
+    found: dict[str, int] = {}
+    for one in program.parameters:
+        if one.stored is None and one.kept:
+            found[one.kept.scheme] = found.get(one.kept.scheme, 0) + 1
+    return found
 
 
 @cache

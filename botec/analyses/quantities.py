@@ -17,7 +17,9 @@ from botec.analyses.evaluate import at_points
 from botec.analyses.figures import TITLES, UNITS, Answers, parameter_count
 from botec.analyses.memory import owner_of, peak_envelope, weight_bytes
 from botec.poly import as_poly, plain
-from botec.program import Program, Stream
+from botec.program import PHASES, Program, Stream
+
+WITHOUT = "multiplications.optimizer"  # no optimizer of torch multiplies matrices
 
 Formulas = Callable[[Stream], tuple[Any, ...]]
 Parts = Callable[[Stream], Mapping[str, Any]]
@@ -48,6 +50,18 @@ def quantities(program: Program) -> dict[str, Known]:
     return {one.key: one for one in known}
 
 
+def keys(train: bool, optimizer: bool) -> tuple[str, ...]:
+    """The keys :func:`quantities` has for such a step, before anything is read."""
+    phases = phases_of(train, optimizer)
+    work = [f"{measure}.{span}" for measure in UNITS for span in (*phases, *["step"] * train)]
+    memory = ["memory.peak", *["memory.saved"] * train, "memory.weights", "parameters"]
+    return tuple(key for key in (*work, *memory) if key != WITHOUT)
+
+
+def phases_of(train: bool, optimizer: bool) -> tuple[str, ...]:
+    return PHASES[: 3 if optimizer else 2] if train else PHASES[:1]
+
+
 def spans(program: Program) -> dict[str, tuple[str, ...]]:
     """The phases of this setting, and the whole step where there is more than one."""
     phases = Answers(program).phases
@@ -59,7 +73,7 @@ def work(program: Program) -> list[Known]:
     found = []
     for measure in UNITS:
         for span, phases in spans(program).items():
-            if (measure, span) != ("multiplications", "optimizer"):
+            if f"{measure}.{span}" != WITHOUT:
                 title = f"{TITLES[measure]}, {span}"
                 of, parts = counted(program, measure, phases)
                 found.append(Known(program, f"{measure}.{span}", title, UNITS[measure], of, parts))

@@ -14,6 +14,11 @@ from botec.program import BIRTH, OP, PHASE, PHASES, Stream
 
 STAYS = ("parameter", "buffer", "optimizer")
 STEPS = 2
+# Any of these asks for a handle of the matrix library, and the handle for its workspace.
+PRODUCTS = (
+    "aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten.addmv", "aten.mv", "aten.dot",
+    "aten.vdot", "aten.addbmm", "aten._grouped_mm", "aten._scaled_mm", "aten._int_mm",
+)  # fmt: skip
 Request = tuple[Any, int | None]  # (a name for the memory, its bytes; None gives it back)
 
 
@@ -52,16 +57,20 @@ def one_step(
 ) -> Iterator[Request]:
     """The requests of one step; what the first one leaves for good comes when first needed."""
     stream, sizes = memory.stream, memory.sizes
-    phase = -1
+    phase, waiting = -1, False
     for kind, index, _ in list(stream.events())[begun:]:
+        if waiting and kind != BIRTH:
+            # the product's result and copies are there before its library is asked for
+            yield from first_needed([late["workspace"].pop(0)], sizes)
+            waiting = False
         if kind == PHASE:
             phase = index
             if index == PHASES.index("optimizer"):
                 yield from first_needed(late["optimizer"], sizes)
                 late["optimizer"] = []
         elif kind == OP:
-            if late["workspace"] and is_product(stream, index) and turn(stream, late) <= phase:
-                yield from first_needed([late["workspace"].pop(0)], sizes)
+            needed = late["workspace"] and is_product(stream, index)
+            waiting = bool(needed) and turn(stream, late) <= phase
         elif kind == BIRTH:
             alive[index] = None
             yield (step, index), sizes[index]
@@ -81,7 +90,7 @@ def step_begins(stream: Stream) -> int:
 
 
 def is_product(stream: Stream, index: int) -> bool:
-    return stream.calls[index].op in ("aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm")
+    return stream.calls[index].op in PRODUCTS
 
 
 def turn(stream: Stream, late: dict[str, list[int]]) -> int:

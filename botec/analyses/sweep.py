@@ -13,7 +13,8 @@ from typing import Any
 from botec.analyses.evaluate import inside
 from botec.analyses.expression import CONDITION, Expression, expression
 from botec.analyses.grid import Grid
-from botec.analyses.quantities import Known, quantities
+from botec.analyses.on_device import device_keys, on_device
+from botec.analyses.quantities import Known, keys, phases_of, quantities
 from botec.errors import UnknownName, nearest
 from botec.poly import at
 from botec.program import Program
@@ -42,13 +43,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A question about all points of a grid, checked: names, expressions, figures to show."""
+    """A question about all points of a grid, checked: names, expressions, figures to show.
+
+    ``fields`` are numbers that expressions may name besides: how the network was built.
+    """
 
     program: Program
     grid: Grid
     shown: tuple[Known, ...]
     where: Expression | None
     best: Expression | None
+    fields: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def header(self) -> dict[str, str]:
@@ -100,8 +105,8 @@ class Sweep:
         """The points with their figures, each whole or each a float throughout the sweep."""
         import numpy as np
 
-        values = dict(points)
         length = len(next(iter(points.values())))
+        values = {**points, **{name: np.full(length, size) for name, size in self.fields.items()}}
         for one in self.shown:
             kind = np.int64 if one.key in whole else np.float64
             numbers = one.at(**points) if length else np.empty(0)
@@ -136,36 +141,77 @@ class Sweep:
             found.rows = sorted(known, key=lambda row: row[text])[:SHOWN]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of every point: ``where`` keeps it, ``best`` is least, ``figures`` are shown.
+
+    Texts alone: checked before anything is read, and again for what was read.
+    """
+
+    where: str = ""
+    best: str = ""
+    figures: tuple[str, ...] = ()
+
+    def check(self, names: Iterable[str], known: Iterable[str]) -> tuple[Any, Any]:
+        """The condition and what is least, where dimensions have ``names``, figures are ``known``.
+
+        Raises :class:`UnknownName` for a figure that is not there, with the nearest that is;
+        :class:`botec.errors.BadInput` for what is no expression.
+        """
+        known = tuple(known)
+        for key in self.figures:
+            if key not in known:
+                do = elsewhere(key) or nearest(key, known) or f"use {', '.join(known)}"
+                raise UnknownName(f"{key} is no figure of this", do, f"--figure {key}")
+        every = (*names, *known)
+        try:
+            condition = expression(self.where, every, CONDITION) if self.where else None
+            return condition, expression(self.best, every) if self.best else None
+        except UnknownName as error:
+            name = error.seen.partition(" ")[0]
+            raise UnknownName(error.seen, elsewhere(name) or error.do, error.asked) from None
+
+
+def elsewhere(key: str) -> str:
+    """What to do for a figure that only a device has."""
+    if key in ("memory.device", "memory.reserved") or key.startswith("time."):
+        return "name a device of the catalogue with --device, such as a100"
+    return ""
+
+
+def known_keys(train: bool, optimizer: bool, device: str) -> tuple[str, ...]:
+    """Every figure such a step will have, before anything is read."""
+    spans = (*phases_of(train, optimizer), *["step"] * train)
+    return (*keys(train, optimizer), *device_keys(device, spans))
+
+
 def sweep(
     program: Program,
     grid: Grid,
     where: str = "",
     best: str = "",
     figures: Iterable[str] = (),
+    fields: Mapping[str, int] | None = None,
 ) -> Sweep:
     """A sweep over ``grid``: points where the condition ``where`` holds, ``best`` the least.
 
-    ``figures`` are shown beside those the expressions name and the usual ones. Raises
-    :class:`UnknownName` for a dimension or figure the program does not have,
+    ``figures`` are shown beside those the expressions name and the usual ones; ``fields`` are
+    numbers that expressions may name as well. Raises :class:`UnknownName` for a dimension or figure the program does not have,
     :class:`botec.errors.BadInput` for what is no expression.
     """
-    known = quantities(program)
+    known = {**quantities(program), **on_device(program)}
     for name in grid.axes:
         if name not in program.dimensions:
             dimensions = ", ".join(program.dimensions) or "none"
             raise UnknownName(f"dimensions are {dimensions}", "sweep one of them", name)
-    for key in figures:
-        if key not in known:
-            do = nearest(key, known) or f"use {', '.join(known)}"
-            raise UnknownName(f"{key} is no figure of this", do, f"--figure {key}")
-    names = (*grid.axes, *known)
-    condition = expression(where, names, CONDITION) if where else None
-    least = expression(best, names) if best else None
+    names = (*grid.axes, *(fields or {}))
+    condition, least = Wanted(where, best, tuple(figures)).check(names, known)
     used = [name for one in (condition, least) if one for name in one.names]
     step = "step" if program.setting.train else "forward"
     usual = [key if key in known else f"{key}.{step}" for key in USUAL]
-    keys = dict.fromkeys([*usual, *figures, *(name for name in used if name in known)])
-    return Sweep(program, grid, tuple(known[key] for key in keys), condition, least)
+    shown = dict.fromkeys([*usual, *figures, *(name for name in used if name in known)])
+    chosen = tuple(known[key] for key in shown)
+    return Sweep(program, grid, chosen, condition, least, fields or {})
 
 
 def sections(asked: Sweep, found: Found) -> tuple[Section, ...]:

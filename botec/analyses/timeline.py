@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from botec.analyses.cache import CACHE
 from botec.analyses.memory import Memory, owner_of
 from botec.analyses.requests import step_begins
-from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES
+from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Storage
 from botec.report import Column, Curve, Layers, Table
 
 MOMENTS, MOST_ROWS = 144, 12
 # What stays lies below what comes and goes.
-ORDER = ("parameter", "buffer", "optimizer", "gradient", "input", "activation", "temporary")
+ORDER = ("parameter", "buffer", "optimizer", CACHE, "gradient", "input", "activation", "temporary")
 
 
 def picture(memory: Memory, limit: tuple[int, str] | None = None) -> Layers:
@@ -28,7 +29,7 @@ def picture(memory: Memory, limit: tuple[int, str] | None = None) -> Layers:
         return max(0, event - begun) * moments // (len(events) - begun)
 
     fullest: dict[int, tuple[int, Mapping[str, int]]] = {}
-    live, total = dict.fromkeys(ROLES, 0), 0
+    live, total = dict.fromkeys((*ROLES, CACHE), 0), 0
     marks: list[tuple[int, str]] = []
     for event, (kind, index, _) in enumerate(events):
         moment = moment_of(event)
@@ -36,7 +37,7 @@ def picture(memory: Memory, limit: tuple[int, str] | None = None) -> Layers:
             marks.append((moment, PHASES[index]))
         elif kind in (BIRTH, DEATH):
             size = memory.sizes[index] if kind == BIRTH else -memory.sizes[index]
-            live[memory.stream.storages[index].role] += size
+            live[layer_of(memory.stream.storages[index])] += size
             total += size
         if event >= begun and (moment not in fullest or total > fullest[moment][0]):
             fullest[moment] = (total, dict(live))
@@ -47,6 +48,11 @@ def picture(memory: Memory, limit: tuple[int, str] | None = None) -> Layers:
     )
     top = (moment_of(memory.fullest.event), "peak")
     return Layers("Memory over the step", Column("memory", "B"), layers, tuple(marks), top, limit)
+
+
+def layer_of(storage: Storage) -> str:
+    """The layer a storage lies in: its role, and a language model's cache apart."""
+    return CACHE if storage.name == CACHE else storage.role
 
 
 def standing_table(memory: Memory) -> Table:

@@ -102,7 +102,7 @@ def with_standing(section: Section, answers: Answers) -> Section:
 def rule_section(answers: Answers) -> tuple[Section, ...]:
     """What rules of thumb say of the peak, and how far they are off on this model."""
     rows = tuple(
-        (ruled.rule.sentence, ruled.given, ruled.count, f"{ruled.error:+.0%}", ruled.of)
+        (ruled.rule.name, ruled.given, ruled.count, f"{ruled.error:+.0%}", ruled.of)
         for ruled in memory_rules(answers)
     )
     if not rows:

@@ -58,9 +58,10 @@ class Vocabulary:
 
     @cached_property
     def examples(self) -> int | None:
-        """The first dimension of the first input."""
-        first = next(iter(self.program.asked), None)
-        return self.program.asked[first] if first else None
+        """The first size of the first input."""
+        first = next(iter(self.program.setting.inputs), "")
+        size = first.partition("=")[2].partition(":")[0].partition(",")[0]
+        return self.program.asked.get(size) or (int(size) if size.isdigit() else None)
 
     @cached_property
     def sequence(self) -> int | None:

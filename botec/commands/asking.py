@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,19 @@ import click
 
 from botec.commands.answering import DEBUG, Answer, Output, answered, working
 from botec.errors import BadInput, UnknownName, nearest
+from botec.program import Setting
+from botec.read.settings import CHOICES, PRECISIONS, ZERO_GRAD
 
-PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
-FLAGS = ("train", "infer", "checkpoint")
-OPTIONS = (*FLAGS, "optimizer", "precision", "device", "input")
+FLAGS = ("train", "infer", "checkpoint", "first_step", "scaler", "master")
+OPTIONS = ("infer", "input", *CHOICES)
 EXAMPLE = "botec estimate torchvision:resnet50 B=32"
-MODEL_KEYS = ("model", "dimensions", "inputs", "train", *OPTIONS[2:-1])
+MODEL_KEYS = ("model", "dimensions", "inputs", *CHOICES)
+#: The choices of a step that say nothing where they are left as they are.
+FURTHER = {
+    one.name: one.default
+    for one in fields(Setting)
+    if one.name in CHOICES[1 + CHOICES.index("checkpoint") :]
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,8 @@ class OneOf(click.Choice):
         if value in self.choices:
             return value
         do = nearest(value, self.choices) or f"use one of {', '.join(self.choices)}"
-        raise UnknownName(f"{value!r} is unknown", do, f"--{parameter.name} {value}")
+        option = (parameter.name or "").replace("_", "-")
+        raise UnknownName(f"{value!r} is unknown", do, f"--{option} {value}")
 
 
 MODEL_HELP = """
@@ -65,13 +73,42 @@ MODEL_OPTIONS = (
     click.option("--train/--infer", default=True, help="A training step (default), or inference."),
     click.option(
         "--optimizer", default="adamw", show_default=True, metavar="NAME",
-        help="The optimizer of the step; none leaves it out.",
+        help='The optimizer of the step, with its arguments: "sgd(momentum=0.9)", '
+        "FILE.py:Class; none leaves it out.",
     ),
     click.option(
         "--precision", default="fp32", type=OneOf(PRECISIONS), metavar="TYPE",
         help=f"One of {', '.join(PRECISIONS)}; amp- is autocast over fp32 weights.",
     ),
     click.option("--checkpoint", is_flag=True, help="Recompute activations in the backward."),
+    click.option(
+        "--checkpoint-how", default="", metavar="HOW",
+        help="Recompute them so: reentrant; every=2 for every second block; save=matmuls or "
+        "save=attention to keep these results. Joined by commas.",
+    ),
+    click.option(
+        "--accumulate", default=1, type=int, metavar="N",
+        help="A step takes N micro-batches; the batch in the dimensions is one of them.",
+    ),
+    click.option(
+        "--zero-grad", default="after", type=OneOf(ZERO_GRAD), metavar="WHEN",
+        help="When gradients go: after the step, before forward, between forward and backward, "
+        "or keep (set to zero).",
+    ),
+    click.option("--first-step", is_flag=True, help="The step in which optimizer states are born."),
+    click.option("--master", is_flag=True, help="Copies in fp32 of 16-bit weights."),
+    click.option("--scaler", is_flag=True, help="A gradient scaler, for fp16."),
+    click.option(
+        "--freeze", multiple=True, metavar="GLOB",
+        help='No gradients for these weights: "encoder.*", or a module. Repeatable.',
+    ),
+    click.option(
+        "--train-only", multiple=True, metavar="GLOB", help="Gradients for these alone. Repeatable."
+    ),
+    click.option(
+        "--lora", default="", metavar="SPEC",
+        help="Low-rank adapters by peft: r=8,targets=q_proj,v_proj,alpha=16,dropout=0.05.",
+    ),
     click.option(
         "--device", default="cpu", show_default=True, metavar="NAME",
         help="Whose kernels to count.",
@@ -168,6 +205,9 @@ def question_from(
         raise BadInput(f"{model} stands where the model belongs", f"write {EXAMPLE}", model)
     if not train or options["optimizer"].lower() == "none":
         options["optimizer"] = None
+    for name, default in FURTHER.items():
+        if options.get(name, default) == default:
+            options.pop(name, None)
     options.update(train=train, **point_from(dimensions))
     return Asked(model, tuple(map(parse_input, inputs)), options)
 
@@ -181,7 +221,8 @@ def point_from(dimensions: Sequence[str]) -> dict[str, int]:
         name, _, value = text.partition("=")
         if name in OPTIONS:
             value = "" if name in FLAGS else f" {value}"
-            raise BadInput(f"{name} is an option", f"write --{name}{value}", text)
+            option = name.replace("_", "-")
+            raise BadInput(f"{name} is an option", f"write --{option}{value}", text)
         name, size = parse_value(text)
         if name in ("model", "inputs", "self"):
             raise BadInput(f"no dimension {name}", "call it otherwise", text)

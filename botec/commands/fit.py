@@ -4,6 +4,7 @@ import click
 
 from botec.commands.answering import Answer
 from botec.commands.asking import Asked, question
+from botec.report import Report, Text
 
 ORDER = 15
 
@@ -20,8 +21,13 @@ def fit(asked: Asked, context: str | None) -> Answer:
 
     own = CONTEXT if context is None else parse_bytes(context)
     if asked.options.get("device", "cpu") == "cpu":
-        return Answer(everywhere(asked.model, *asked.inputs, context=own, **asked.options))
+        report = everywhere(asked.model, *asked.inputs, context=own, **asked.options)
+        return Answer(report, refusals(report))
     report = fit(asked.model, *asked.inputs, context=own, **asked.options)
-    room = report.figures["fit.room"].counted
-    no = room is not None and room.value is not None and room.value < 0
-    return Answer(report, ("it does not fit",) if no else ())
+    return Answer(report, refusals(report))
+
+
+def refusals(report: Report) -> tuple[str, ...]:
+    """Why the answer is no: the sentence the page begins with."""
+    first = report.sections[0].parts[0]
+    return (first.text,) if isinstance(first, Text) and first.kind == "no" else ()

@@ -59,7 +59,8 @@ def read(
     else:
         source = source_of_module(model, tuple(as_input(one) for one in inputs))
     maker = None if optimizer is None or isinstance(optimizer, str) else optimizer
-    return read_source(source, setting, point, maker)
+    program = read_source(source, setting, point, maker)
+    return source.finish(program) if source.finish else program
 
 
 def again(program: Program, options: Mapping[str, Any], asked: str = "") -> Program:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -61,6 +62,7 @@ def autocast_as_on_cpu() -> Iterator[None]:
         library._destroy()
 
 
+@cache
 def ops_of_the_cpu() -> list[str]:
     """Names of the ops for which the CPU has an autocast kernel."""
     has = torch._C._dispatch_has_kernel_for_dispatch_key

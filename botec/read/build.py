@@ -18,6 +18,7 @@ from botec.errors import BotecError, ModelFailed
 from botec.read.source import Source
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HELD = ("_parameters", "_buffers", "_modules")
 
 
 def build(source: Source) -> nn.Module:
@@ -78,22 +79,28 @@ def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
         )
     dtype = DTYPES.get(precision)
     twins: dict[int, Any] = {}
-    kept: list[tuple[dict[str, Any], str, Any]] = []
-    before = [(part.__dict__, dict(part.__dict__)) for part in module.modules()]
+    before = [
+        (part.__dict__, dict(part.__dict__), {name: dict(part.__dict__[name]) for name in HELD})
+        for part in module.modules()
+    ]
     try:
         for part in module.modules():
             for held in (part._parameters, part._buffers):
                 for name, tensor in held.items():
                     if tensor is not None:
-                        kept.append((held, name, tensor))
                         held[name] = twin_of(tensor, twins, dtype)
         yield module
     finally:
-        for held, name, tensor in kept:
-            held[name] = tensor
-        for attributes, own in before:  # what forward kept on the module goes with the trace
-            attributes.clear()
-            attributes.update(own)
+        for attributes, own, parts in before:  # what forward kept goes, and adapters that were put in
+            exchange(attributes, own)
+            for name, were in parts.items():
+                exchange(attributes[name], were)
+
+
+def exchange(held: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Give a dictionary, the same object, other contents."""
+    held.clear()
+    held.update(wanted)
 
 
 def twin_of(tensor: Any, twins: dict[int, Any], dtype: Any) -> Any:

@@ -67,6 +67,23 @@ def checkpointed(how: Checkpointing, call: Callable[..., Any], *args: Any, **kwa
 
 
 @contextmanager
+def without_cache(module: nn.Module) -> Iterator[None]:
+    """Keys and values of earlier tokens are not kept: a block run again would add its own twice.
+
+    ``transformers`` switches its cache off in the same way where it checkpoints.
+    """
+    configs = {id(one): one for part in module.modules() if (one := vars(part).get("config"))}
+    kept = [one for one in configs.values() if getattr(one, "use_cache", False) is True]
+    try:
+        for config in kept:
+            config.use_cache = False
+        yield
+    finally:
+        for config in kept:
+            config.use_cache = True
+
+
+@contextmanager
 def scoped(
     scopes: Mapping[int, int], recorder: Recorder, again: frozenset[int], how: Checkpointing
 ) -> Iterator[None]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from botec.errors import BadInput
+from botec.read.kernels import is_channels_last
 
 aten = torch.ops.aten
 RECURRENT = ("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input")
@@ -154,3 +155,57 @@ def rms_norm(
 def refuse_recurrent(*args: Any, **kwargs: Any) -> Any:
     """cuDNN keeps a reserve whose size only cuDNN can say."""
     raise BadInput("what cuDNN's recurrent kernels keep is not known", "use --device cpu")
+
+
+def layouts() -> dict[str, Callable[..., Any]]:
+    """Ops whose CUDA kernel lays its outputs out otherwise than the general shape rule."""
+    return {
+        "native_layer_norm": layer_norm,
+        "native_layer_norm_backward": layer_norm_backward,
+        "convolution_backward": convolution_backward,
+    }
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """``layer_norm_cuda``: rows packed whatever the input's layout, their statistics in fp32."""
+    rows = input.shape[: input.dim() - len(normalized_shape)]
+    kind = torch.float32 if input.dtype in HALF else input.dtype
+    shape = (*rows, *(1 for _ in normalized_shape))
+    statistics = [torch.empty(shape, dtype=kind, device=input.device) for _ in range(2)]
+    return torch.empty(input.shape, dtype=input.dtype, device=input.device), *statistics
+
+
+def layer_norm_backward(
+    grad_out: Any, input: Any, normalized_shape: Any, mean: Any, rstd: Any, weight: Any, bias: Any,
+    output_mask: Any,
+) -> Any:  # fmt: skip
+    """``layer_norm_backward_cuda``: packed gradients of the input, the weight and the bias."""
+    return tuple(
+        torch.empty(one.shape, dtype=one.dtype, device=input.device)
+        if wanted and one is not None
+        else None
+        for one, wanted in zip((input, weight, bias), output_mask, strict=True)
+    )
+
+
+def convolution_backward(
+    grad_output: Any, input: Any, weight: Any, bias_sizes: Any, stride: Any, padding: Any,
+    dilation: Any, transposed: bool, output_padding: Any, groups: int, output_mask: Any,
+) -> Any:  # fmt: skip
+    """cuDNN's gradients lie as it works: the channels innermost where the input's or filters' are.
+
+    (``cudnn_conv_suggest_memory_format``)
+    """
+    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(input.dim())
+    inner = last is not None and input.dtype != torch.float64
+    inner = inner and any(is_channels_last(one.shape, one.stride()) for one in (input, weight))
+    how = last if inner else torch.contiguous_format
+    made = [
+        torch.empty(one.shape, dtype=one.dtype, device=one.device, memory_format=how)
+        if wanted
+        else None
+        for one, wanted in zip((input, weight), output_mask, strict=False)
+    ]
+    channels = grad_output.shape[1]
+    made.append(grad_output.new_empty((channels,)) if output_mask[2] else None)
+    return tuple(made)

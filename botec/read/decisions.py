@@ -33,6 +33,8 @@ def decisions(capability: int | None = None) -> Iterator[None]:
             warnings.simplefilter("ignore")
             for name, function in (cuda.kernels(capability) if capability else own).items():
                 library.impl(name, function, "AutogradMeta")
+            for name, function in (cuda.layouts() if capability else {}).items():
+                library.impl(name, function, "Meta")
         yield
     finally:
         library._destroy()

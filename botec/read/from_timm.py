@@ -1,6 +1,8 @@
 """timm's models by name: ``timm:vit_small_patch16_224``, with or without a pretrained tag.
 
 The input is ``input_size`` of the model's pretrained configuration. Weights are never fetched.
+``?field=value,…`` after the name are keyword arguments of the builder
+(``timm:vit_tiny_patch16_224?embed_dim=96,num_heads=3``).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any
 
 from botec.errors import MissingPackage, UnknownName, nearest
 from botec.inputs import Input
-from botec.read.from_torchvision import make_importable
+from botec.read.from_torchvision import arguments_in, make_importable
 from botec.read.given import hushed, with_inputs
 from botec.read.source import Source
 
@@ -28,10 +30,12 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
 
     Raises :class:`~botec.errors.UnknownName` (with the nearest names).
     """
-    timm, name = library(text), text.removeprefix(SCHEME)
+    timm, (name, changes) = library(text), arguments_in(text.removeprefix(SCHEME), text)
     channels, high, wide = picture(timm, name, text)
-    own = (Input("B", channels, high, wide, name="x"),)
-    return with_inputs(Source(text, lambda: build(timm, name), own, {"B": 1}), inputs)
+    edges = changes.get("img_size", (high, wide))
+    high, wide = (edges, edges) if isinstance(edges, int) else edges
+    own = (Input("B", changes.get("in_chans", channels), high, wide, name="x"),)
+    return with_inputs(Source(text, lambda: build(timm, name, **changes), own, {"B": 1}), inputs)
 
 
 def picture(timm: Any, name: str, text: str) -> tuple[int, int, int]:
@@ -48,10 +52,10 @@ def picture(timm: Any, name: str, text: str) -> tuple[int, int, int]:
         return build(timm, name).pretrained_cfg["input_size"]
 
 
-def build(timm: Any, name: str) -> Any:
-    """A fresh model."""
+def build(timm: Any, name: str, **changes: Any) -> Any:
+    """A fresh model, its builder called with ``changes``."""
     with hushed():
-        return timm.create_model(name, pretrained=False)
+        return timm.create_model(name, pretrained=False, **changes)
 
 
 def configuration(timm: Any, name: str, text: str) -> Any:

@@ -18,9 +18,11 @@ from botec.program import Parameter, Program, Regime, Setting, Stream, verify
 from botec.read.align import PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
-from botec.read.kernels import with_kernel_memory
+from botec.read.kernels import signatures_of, with_kernel_memory
 from botec.read.plans import Plan, Point, Question, plans, unused
+from botec.read.short import Short, same_counters, shorter
 from botec.read.source import Source
+from botec.read.splice import NotPeriodicError
 from botec.read.step import Subject, blocks, named
 
 
@@ -43,7 +45,7 @@ def read_source(
         search = begun(subject, asked, given, source.most)
         asked, streams = search.asked, search.streams()
         if subject.capability is not None:
-            streams = tuple(with_kernel_memory(stream, subject.capability) for stream in streams)
+            streams = tuple(search.with_kernels(stream) for stream in streams)
         if setting.accumulate > 1:
             streams = tuple(replace(s, repeated=setting.accumulate - 1) for s in streams)
         return verify(
@@ -127,18 +129,52 @@ class Search:
         self.subject, self.asked, self.most = subject, asked, most
         self.reasons: list[str] = []
         self.traces: dict[tuple[int, ...], Any] = {}
+        self.signatures: dict[Any, Any] = {}
+        self.short = shorter(subject, asked)
+        if self.short is not None:
+            self.traces[tuple(asked.values())] = self.short.asked
         self.asked_trace = self.trace(asked)
         self.experts = experts_of(self.asked_trace)
 
     def trace(self, point: Point) -> Any:
-        """The trace at a point, made once."""
+        """The trace at a point, made once; of few equal blocks where they may stand for many."""
         key = tuple(point.values())
         if key not in self.traces:
-            self.traces[key] = self.subject.run(point)
+            subject = self.subject
+            if subject.setting.train and subject.setting.optimizer and not subject.optimizer:
+                subject.prime(point) if self.short is None else None
+            with same_counters(subject.optimizer):
+                self.traces[key] = (self.short or subject).run(point)
         return self.traces[key]
 
     def streams(self) -> tuple[Stream, ...]:
         """The regimes in the order they are asked: all free, one example, the asked point alone."""
+        if self.short is None:
+            return self.found()
+        short, experts = self.short, self.experts
+        self.experts = short.for_all(experts)
+        try:
+            return tuple(self.whole(short, stream) for stream in self.found())
+        except (NotPeriodicError, BotecError):
+            self.forget_short()
+            return self.found()
+
+    def whole(self, short: Short, stream: Stream) -> Stream:
+        """A stream of few equal blocks as that of all. Raises :class:`NotPeriodicError`."""
+        fitted = stream.regime.fitted
+        if not stream.regime.holds(self.asked):
+            short.prove(self.trace(fitted[0]), fitted[0])
+        return short.whole(stream, [self.trace(point) for point in fitted])
+
+    def forget_short(self) -> None:
+        """Start again with every block traced."""
+        self.short, self.traces, self.reasons = None, {}, []
+        self.subject.optimizer = None
+        self.asked_trace = self.trace(self.asked)
+        self.experts = experts_of(self.asked_trace)
+
+    def found(self) -> tuple[Stream, ...]:
+        """The streams of what is traced."""
         names = tuple(self.asked)
         found = [self.stream(names, {})] if names else []
         if names:
@@ -152,7 +188,17 @@ class Search:
             held = {name: self.asked[name] for name in names[1:]}
             own = self.stream(names[:1], held) if held and self.asked[names[0]] > 1 else None
             kept.append(own or self.alone(self.asked))
+        for stream in kept if self.subject.capability is not None else ():
+            trace = self.traces[tuple(stream.regime.fitted[0].values())]
+            self.signatures |= signatures_of(stream, trace)
         return tuple(kept)
+
+    def with_kernels(self, stream: Stream) -> Stream:
+        """A stream with what the device's kernels take; they choose as they do at the asked point,
+        or, in another regime, at the first that was traced."""
+        first = stream.regime.fitted[0]
+        point = self.asked if stream.regime.holds(self.asked) else first
+        return with_kernel_memory(stream, self.subject.capability or 0, self.signatures, point)
 
     def alone(self, fixed: Point) -> Stream:
         """One traced point as a stream of numbers."""

@@ -3,7 +3,8 @@
 The input is the one torchvision's own published operation counts (``_ops`` of its weights) were
 taken on: a random 512 x 512 picture put through the transforms of the DEFAULT weights, that is
 their crop where they crop, their resize where they do not; 16 frames for video. Weights are never
-fetched.
+fetched. ``?field=value,…`` after the name are keyword arguments of the builder
+(``torchvision:resnext50_32x4d?width_per_group=8``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from botec.errors import BadInput, MissingPackage, UnknownName, nearest
 from botec.inputs import Input
 from botec.read.given import hushed, with_inputs
 from botec.read.source import Source
+from botec.read.transformers_config import parse_changes
 
 FORM = "torchvision:NAME"
 SCHEME = "torchvision:"
@@ -42,18 +44,35 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
     Raises :class:`~botec.errors.UnknownName` (with the nearest names), or
     :class:`~botec.errors.BadInput` for detection models, which take no tensor of a fixed shape.
     """
-    name = text.removeprefix(SCHEME)
+    name, changes = arguments_in(text.removeprefix(SCHEME), text)
     models = torchvision_models(text)
     if name not in models.list_models():
         do = nearest(name, models.list_models()) or "use a name of torchvision.models.list_models()"
         raise UnknownName("torchvision has no such model", do, text)
     own, notes = own_inputs(models, name, text)
-    found = Source(text, lambda: build(models, name), own, {"B": 1}, notes=notes)
+    found = Source(text, lambda: build(models, name, **changes), own, {"B": 1}, notes=notes)
     return with_inputs(found, inputs)
 
 
-def build(models: Any, name: str) -> Any:
-    """A fresh model; neither its weights nor those of its backbone are fetched.
+def arguments_in(body: str, asked: str) -> tuple[str, dict[str, Any]]:
+    """A name, and the keyword arguments after its question mark.
+
+    Raises :class:`~botec.errors.BadInput` for what is none.
+    """
+    name, _, query = body.partition("?")
+    try:
+        changes = parse_changes(query)
+    except BadInput as error:
+        raise error.about(asked) from None
+    for path in changes:
+        if len(path) > 1:
+            seen = f"{'.'.join(path)} is no keyword argument"
+            raise BadInput(seen, "write a name without dots", asked)
+    return name, {path[0]: value for path, value in changes.items()}
+
+
+def build(models: Any, name: str, **changes: Any) -> Any:
+    """A fresh model, its builder called with ``changes``; no weights are fetched, nor a backbone's.
 
     A model made for one size of picture is built for the documented one, as its weights would.
     """
@@ -65,7 +84,7 @@ def build(models: Any, name: str) -> Any:
     if made is not None and "image_size" in inspect.signature(made).parameters:
         settings["image_size"] = picture(models, name)[0]
     with hushed():
-        return models.get_model(name, **settings)
+        return models.get_model(name, **{**settings, **changes})
 
 
 def own_inputs(models: Any, name: str, text: str) -> tuple[tuple[Input, ...], tuple[str, ...]]:

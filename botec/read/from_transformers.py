@@ -20,8 +20,10 @@ from typing import Any
 
 from botec.errors import BadInput, BotecError, MissingPackage, UnknownName, nearest
 from botec.inputs import Input
+from botec.program import Program
 from botec.read.from_torchvision import make_importable
 from botec.read.given import hushed, with_inputs
+from botec.read.quantised import quantised
 from botec.read.source import Source
 from botec.read.transformers_calls import called
 from botec.read.transformers_config import configuration, faulty
@@ -81,7 +83,8 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
             call = called(kind, config, task, train, inputs)
     except BotecError as error:
         raise error.about(text) from error
-    notes = (f"{name}, which ?architectures=… changes", *precision_note(config), *said, *call.notes)
+    told = precision_note(config, train)
+    notes = (f"{name}, which ?architectures=… changes", *told, *said, *call.notes)
     found = Source(
         text,
         builder(kind, config, text),
@@ -90,18 +93,28 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
         call.most,
         call.arguments,
         notes,
+        None if train else packer(config),
     )
     return with_inputs(found, inputs)
 
 
-def precision_note(config: Any) -> tuple[str, ...]:
-    """What the configuration says of number formats, which is not followed."""
+def packer(config: Any) -> Callable[[Program], Program] | None:
+    """What turns the traced weights into those a quantised checkpoint stores, where it is one."""
+    fields = getattr(config, "quantization_config", None)
+    if not fields:
+        return None
+    told = fields if isinstance(fields, Mapping) else fields.to_dict()
+    return lambda program: quantised(program, told)
+
+
+def precision_note(config: Any, train: bool) -> tuple[str, ...]:
+    """What the configuration says of number formats, and is not followed."""
     notes = []
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
     if dtype != "float32":
         notes.append(f"the configuration says {dtype}; --precision decides")
-    if getattr(config, "quantization_config", None):
-        notes.append("quantization_config is not followed")
+    if train and getattr(config, "quantization_config", None):
+        notes.append("quantization_config is followed in inference only: packed weights are frozen")
     return tuple(notes)
 
 
@@ -140,9 +153,11 @@ def builder(kind: Any, config: Any, text: str) -> Callable[[], Any]:
     def build() -> Any:
         import torch
 
+        from botec.read.cache import followed
+
         try:
             with hushed():
-                return kind._from_config(copy.deepcopy(config), dtype=torch.float32)
+                return followed(kind._from_config(copy.deepcopy(config), dtype=torch.float32))
         except Exception as error:
             if torch.get_default_device().type == "meta":
                 raise  # it may want a tensor's values: whoever builds tries again with memory

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from botec.read.autocast import autocast_as_on_cpu
+from botec.read.autocast_on_cuda import autocast_as_on_cuda
 from botec.read.decisions import decisions
 from botec.read.optimizers import optimizers_as_on
 from botec.read.recorder import Recorder
@@ -36,7 +37,8 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
         gc.freeze()
     gc.disable()
     try:
-        with warnings.catch_warnings(), decisions(capability), autocast_as_on_cpu():
+        casts = autocast_as_on_cuda() if capability else autocast_as_on_cpu()
+        with warnings.catch_warnings(), decisions(capability), casts:
             warnings.simplefilter("ignore")
             norms = nullcontext() if capability else statistics_as_on_cpu()
             own = (constants(recorder), random_states(recorder), optimizers_as_on(capability))

@@ -42,6 +42,8 @@ def optimizer_named(name: str, parameters: list[Any], maker: Any = None) -> Any:
     shown = getattr(make, "__name__", name)
     if shown in REFUSED:
         raise BadInput(f"{shown} {REFUSED[shown]}", "choose another", OPTION)
+    if isinstance(make, type) and not issubclass(make, torch.optim.Optimizer):
+        raise BadInput(f"{shown} is no optimizer", "derive it from torch.optim.Optimizer", OPTION)
     settings = {**usual(make), **given}
     check_arguments(make, shown, settings)
     try:
@@ -66,6 +68,9 @@ def found(text: str) -> tuple[Callable[..., Any], Mapping[str, Any]]:
         file = from_file.execute(Path(path)) if path else None
         make = from_file.look_up(file, asked) if file else in_torch_optim(str(asked))
     except BotecError as error:
+        if not path and not isinstance(error, UnknownName):
+            seen, do = f"{text!r} is no optimizer with plain values", "write it as sgd(momentum=0.9)"
+            raise BadInput(seen, do, OPTION) from None
         raise error.about(f"{OPTION} {text}" if path or _ else OPTION) from error.__cause__
     except Exception as error:
         seen = f"the file raised {type(error).__name__}: {error}"

@@ -64,6 +64,8 @@ class Recorder(TorchDispatchMode):
         self.numbers: dict[int, int] = {}
         self.sizes: list[int] = []
         self.births: list[tuple[int, int]] = []  # (event of the op, which output) of each storage
+        self.numbered = array("i")  # the event at which each storage got its number
+        self.gradients: dict[str, tuple[int, Any]] = {}
         self.roles: dict[int, tuple[str, str]] = {}
         self.live: dict[int, Life] = {}
         self.cache: dict[Any, Signature] = {} if cache is None else cache
@@ -133,6 +135,7 @@ class Recorder(TorchDispatchMode):
         number = len(self.sizes)
         self.sizes.append(storage.nbytes())
         self.births.append((op, output))
+        self.numbered.append(len(self.kinds))
         seen = seen and self.recording and (self.hosts or tensor.is_meta)
         life = Life(number, self.node, seen)
         self.live[address] = life

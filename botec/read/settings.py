@@ -13,7 +13,6 @@ from typing import Any
 
 from botec.errors import BadInput, UnknownName, nearest
 from botec.program import Setting
-from botec.read.target import capability_of
 
 PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
 HALVES = ("bf16", "fp16")
@@ -73,7 +72,6 @@ def settle(
     """
     one_of(precision, PRECISIONS, "precision")
     one_of(zero_grad, ZERO_GRAD, "zero-grad")
-    check_device(precision, device)
     parse_checkpointing(checkpoint_how)
     parse_adapters(lora)
     frozen, trained = patterns(freeze, "freeze"), patterns(train_only, "train-only")
@@ -102,13 +100,6 @@ def one_of(word: str, known: tuple[str, ...], option: str) -> None:
     if word not in known:
         do = nearest(str(word), known) or f"use one of {', '.join(known)}"
         raise BadInput(f"{option} {word!r} is not known", do, f"--{option} {word}")
-
-
-def check_device(precision: str, device: str) -> None:
-    """Raises :class:`BadInput` for a precision that is not followed on a device."""
-    if capability_of(device) is not None and precision.startswith("amp"):
-        seen = f"autocast's lists are followed on the CPU only, not on {device!r}"
-        raise BadInput(seen, "use --device cpu, or bf16", f"--precision {precision}")
 
 
 def optimizer_text(optimizer: Any) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botec.inputs import Input
+from botec.program import Program
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Source:
     set to ``meta`` and initialisation switched off, so it costs no memory. ``defaults`` gives every
     named dimension a value, ``most`` bounds one where the model does (positions it has embeddings
     for). ``arguments`` are further plain keyword arguments of the call. ``notes`` go on the page.
+    ``finish`` changes the program once it is traced: what only the door knows of the weights.
     """
 
     name: str
@@ -26,3 +28,4 @@ class Source:
     most: Mapping[str, int] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    finish: Callable[[Program], Program] | None = None

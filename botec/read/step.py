@@ -13,6 +13,7 @@ adds to them. That a third is like the second is checked, not assumed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from torch import nn
 from botec.errors import BadInput, BotecError
 from botec.program import Setting
 from botec.read.autocast import autocast
-from botec.read.checkpointing import blocks, chosen, scoped
+from botec.read.checkpointing import blocks, chosen, scoped, without_cache
 from botec.read.listening import listening, same_draws, within
 from botec.read.optimizers import optimizer_named, optimizers_as_on
 from botec.read.recorder import META, Recorder
@@ -123,6 +124,7 @@ class Subject:
                 torch.enable_grad(),
                 listening(recorder, self.capability),
                 scoped(self.scopes, recorder, self.checkpointed(), self.checkpointing),
+                without_cache(self.module) if self.setting.checkpoint else nullcontext(),
             ):
                 self.train(recorder, positional, named_inputs)
             done = True

@@ -76,14 +76,15 @@ def taped(
     subject.record(recorder, point)
     used = [one for one in source.inputs if train or one.only != "train"]
     used = [one for one in used if not one.name] + [one for one in used if one.name]
-    numbers = recorder.inputs()
-    values = list(recorder.values)
+    ledger = recorder.ledger
+    numbers = ledger.inputs()
+    values = list(ledger.values)
     for number, one in zip(numbers, used, strict=False):
         values[number] = replace(values[number], name=one.name)
     graph = Graph(
         name=source.name,
         values=tuple(values),
-        nodes=tuple(recorder.nodes),
+        nodes=tuple(ledger.nodes),
         inputs=numbers,
         outputs=tuple(subject.outputs),
         axes={number: axes_of(one) for number, one in zip(numbers, used, strict=False)},
@@ -91,7 +92,7 @@ def taped(
         point=dict(point),
         train=train,
         loss=subject.end,
-        constants=recorder.known_constants(),
+        constants=ledger.known_constants(),
         notes=tuple(dict.fromkeys(recorder.answers)),
     )
     return without_leftovers(graph)
@@ -171,9 +172,9 @@ class Taped(Subject):
         recorder.phase("forward")
         with autocast(self.setting.precision):
             output = self.module(*positional, **named_inputs)
-            self.outputs = [recorder.number(tensor) for tensor in walk(output)]
+            self.outputs = [recorder.ledger.number(tensor) for tensor in walk(output)]
             if self.with_loss:
-                self.end = recorder.number(self.loss_of(output))
+                self.end = recorder.ledger.number(self.loss_of(output))
         recorder.phase("end")
 
 
@@ -191,31 +192,21 @@ PENDING = Node(Call("", "", {}, ()), {}, ())
 
 
 class Tape(Recorder):
-    """The recorder, keeping which value every op takes and makes."""
+    """The recorder, keeping in a :class:`Ledger` which value every op takes and makes."""
 
     def __init__(self, scopes: tuple[str, ...]) -> None:
         super().__init__()
-        self.paths = scopes
-        self.values: list[Value] = []
-        self.nodes: list[Node] = []
-        self.memories: dict[int, Memory] = {}
-        self.data: dict[int, Any] = {}
-        self.turns: dict[int, int] = {}
-        self.turn_stack: list[int] = [0]
-        self.calls: dict[int, tuple[Signature, Call]] = {}
+        self.ledger = Ledger(self, scopes)
         self.heard: Signature | None = None
-
-    # -- what the recorder tells ------------------------------------------------------------
 
     def enter(self, scope: int) -> None:
         """A module starts: one more of its calls."""
-        turn = self.turns[scope] = self.turns.get(scope, -1) + 1
-        self.turn_stack.append(turn)
+        self.ledger.enter(scope)
         super().enter(scope)
 
     def leave(self) -> None:
         """The module ends."""
-        self.turn_stack.pop()
+        self.ledger.leave()
         super().leave()
 
     def note_op(self, signature: Signature) -> None:
@@ -229,16 +220,14 @@ class Tape(Recorder):
     def adopt(self, tensor: Any, role: str, name: str = "") -> int:
         """A value that is there before the pass, under its role."""
         number = super().adopt(tensor, role, name)
-        if number not in self.memories:
-            value = self.value(tensor, number, role, name)
-            self.memories[number] = Memory(geometry(tensor), value)
+        self.ledger.adopt(tensor, number, role, name)
         return number
 
     def from_host(self, func: Any, info: Any, args: Any, kwargs: Any) -> Any:
         """An op among real tensors is worked out at once: what meets the trace is constant."""
-        before = len(self.nodes)
+        before = len(self.ledger.nodes)
         out = super().from_host(func, info, args, kwargs)
-        if len(self.nodes) == before:
+        if len(self.ledger.nodes) == before:
             self.heard = None
         return out
 
@@ -246,14 +235,54 @@ class Tape(Recorder):
         """Keep the entries of constants."""
         twin = super().from_values(value)
         if isinstance(value, torch.Tensor):
-            self.data[self.place(twin)] = value.detach()
+            self.ledger.data[self.place(twin)] = value.detach()
         return twin
 
     def twin(self, real: Any) -> Any:
         """Keep the entries of a real tensor that meets the trace."""
         out = super().twin(real)
-        self.data.setdefault(self.place(out), real.detach())
+        self.ledger.data.setdefault(self.place(out), real.detach())
         return out
+
+    def run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run the op as the recorder does, and write down what it connects."""
+        before, self.heard = len(self.ledger.nodes), None
+        out = super().run(func, args, kwargs)
+        signature, self.heard = self.heard, None
+        if torch.Tag.inplace_view in func.tags:
+            return out  # another look at the same values: found by its geometry when it is used
+        if signature is not None and len(self.ledger.nodes) == before:
+            self.ledger.write_down(func, signature, args, kwargs or {}, out)
+        return out
+
+
+class Ledger:
+    """The values and nodes of a pass, as a :class:`Tape` hears of them."""
+
+    def __init__(self, recorder: Recorder, scopes: tuple[str, ...]) -> None:
+        self.recorder, self.paths = recorder, scopes
+        self.values: list[Value] = []
+        self.nodes: list[Node] = []
+        self.memories: dict[int, Memory] = {}
+        self.data: dict[int, Any] = {}
+        self.turns: dict[int, int] = {}
+        self.modules: list[tuple[int, int]] = [(0, 0)]  # the modules that run: scope, turn
+        self.calls: dict[int, tuple[Signature, Call]] = {}
+
+    def enter(self, scope: int) -> None:
+        """One more call of a module."""
+        turn = self.turns[scope] = self.turns.get(scope, -1) + 1
+        self.modules.append((scope, turn))
+
+    def leave(self) -> None:
+        """Its end."""
+        self.modules.pop()
+
+    def adopt(self, tensor: Any, storage: int, role: str, name: str) -> None:
+        """A value under its role; the same memory is adopted once."""
+        if storage not in self.memories:
+            value = self.value(tensor, storage, role, name)
+            self.memories[storage] = Memory(geometry(tensor), value)
 
     # -- values -----------------------------------------------------------------------------
 
@@ -264,7 +293,7 @@ class Tape(Recorder):
 
     def number(self, tensor: Any) -> int:
         """The number of the value a tensor has now."""
-        storage = self.track(tensor)
+        storage = self.recorder.track(tensor)
         own = geometry(tensor)
         memory = self.memories.get(storage)
         if memory is None:
@@ -293,7 +322,7 @@ class Tape(Recorder):
 
     def write(self, tensor: Any, value: int) -> None:
         """``tensor`` has been written: its memory holds ``value`` there from now on."""
-        storage, own = self.track(tensor), geometry(tensor)
+        storage, own = self.recorder.track(tensor), geometry(tensor)
         memory = self.memories[storage]
         memory.version += 1
         memory.known[own] = (value, memory.version)
@@ -316,17 +345,6 @@ class Tape(Recorder):
 
     # -- nodes ------------------------------------------------------------------------------
 
-    def run(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Run the op as the recorder does, and write down what it connects."""
-        before, self.heard = len(self.nodes), None
-        out = super().run(func, args, kwargs)
-        signature, self.heard = self.heard, None
-        if torch.Tag.inplace_view in func.tags:
-            return out  # another look at the same values: found by its geometry when it is used
-        if signature is not None and len(self.nodes) == before:
-            self.write_down(func, signature, args, kwargs or {}, out)
-        return out
-
     def write_down(self, func: Any, signature: Signature, args: Any, kwargs: Any, out: Any) -> None:
         schema = func._schema.arguments
         arguments = {schema[place].name: value for place, value in enumerate(args)}
@@ -348,7 +366,7 @@ class Tape(Recorder):
         for name, tensors in written.items():
             for tensor in tensors if isinstance(tensors, (list, tuple)) else [tensors]:
                 if isinstance(tensor, torch.Tensor):
-                    value = self.value(tensor, self.track(tensor), "made", node=place)
+                    value = self.value(tensor, self.recorder.track(tensor), "made", node=place)
                     changed[name] = same[id(tensor)] = value
                     self.write(tensor, value)
         outputs = []
@@ -360,7 +378,7 @@ class Tape(Recorder):
         return tuple(outputs), changed, place
 
     def made_new(self, tensor: Any, node: int) -> int:
-        storage = self.track(tensor)
+        storage = self.recorder.track(tensor)
         value = self.value(tensor, storage, "made", node=node)
         memory, own = self.memories.get(storage), geometry(tensor)
         if memory is None:
@@ -377,9 +395,8 @@ class Tape(Recorder):
         written: Mapping[str, int] | None = None,
         place: int | None = None,
     ) -> None:
-        node = Node(
-            call, given, outputs, self.paths[self.scope], self.turn_stack[-1], written or {}
-        )
+        scope, turn = self.modules[-1]
+        node = Node(call, given, outputs, self.paths[scope], turn, written or {})
         if place is None:
             self.nodes.append(node)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from botec.errors import BadInput, BotecError, MissingPackage, UnknownName, nearest
 from botec.program import Setting
+from botec.read.from_torchvision import make_importable
 from botec.read.settings import Adapters, parse_adapters
 
 
@@ -61,10 +63,11 @@ def adapt(module: nn.Module, asked: Adapters, option: str) -> None:
     Raises :class:`MissingPackage` without ``peft``, :class:`UnknownName` for a target that is no
     part of the module, :class:`BadInput` with ``peft``'s own words.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise MissingPackage("peft is not installed", 'pip install "peft"', option) from error
+    if find_spec("peft") is None:
+        raise MissingPackage("peft is not installed", 'pip install "peft"', option)
+    make_importable()
+    from peft import LoraConfig, get_peft_model
+
     check_targets(module, asked, option)
     targets: Any = list(asked.targets) or None
     if asked.targets == ("all-linear",):

@@ -92,7 +92,7 @@ class ParquetRows:
     def take(self, columns: Mapping[str, Any]) -> None:
         """Add a row group; the first says what the columns are."""
         arrow, module = parquet()
-        table = arrow.table(dict(columns))
+        table = arrow.table({name: one_type(column) for name, column in columns.items()})
         if self.writer is None:
             self.writer = module.ParquetWriter(self.path, table.schema)
         self.writer.write_table(table)
@@ -100,6 +100,13 @@ class ParquetRows:
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+
+
+def one_type(column: Any) -> Any:
+    """A column whose type is the same in every piece: numbers among unknowns are floats."""
+    if column.dtype != object or any(isinstance(value, str) for value in column):
+        return column
+    return column.astype(float)
 
 
 def parquet() -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from threading import Lock, Timer
 from typing import Any
 
 PATIENCE = 2.0
+spinning: list[Any] = []  # the spinners that turn, or wait to: the last is on top
 
 
 @contextmanager
@@ -30,10 +31,17 @@ def busy(text: str) -> Iterator[None]:
         spinner.stop()
 
 
+def tell(text: str) -> None:
+    """Say how far the work is, beside the spinner that turns, if one does."""
+    if spinning:
+        spinning[-1].tell(text)
+
+
 class Spinner:
     """Waits, then turns, until it is stopped; stopping is safe at any moment."""
 
     def __init__(self, text: str) -> None:
+        spinning.append(self)
         self.text, self.lock, self.stopped = text, Lock(), False
         self.status: Any = None
         self.timer = Timer(PATIENCE, self.turn)
@@ -50,8 +58,18 @@ class Spinner:
                 self.status = Status(Text(self.text), console=Console(stderr=True))
                 self.status.start()
 
+    def tell(self, text: str) -> None:
+        """Turn beside another text from now on."""
+        from rich.text import Text
+
+        with self.lock:
+            self.text = text
+            if self.status is not None:
+                self.status.update(Text(text))
+
     def stop(self) -> None:
         self.timer.cancel()
+        spinning.remove(self)
         with self.lock:
             self.stopped = True
             if self.status is not None:

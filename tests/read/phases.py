@@ -65,7 +65,13 @@ def real_peaks(source: Source, point: Mapping[str, int], **choices: Any) -> dict
 
 
 def recomputed(step: Step) -> None:
-    """Put every repeated block under the framework's checkpointing, as a user would by hand."""
+    """Put every repeated block under the framework's checkpointing, as a user would by hand.
+
+    Keys and values of a cache would be added twice: there is none, as transformers has it too.
+    """
+    for part in step.model.modules():
+        if getattr(getattr(part, "config", None), "use_cache", False):
+            part.config.use_cache = False
     for block in blocks(step.model):
         inner = block.forward
 

@@ -61,7 +61,8 @@ class Speeds:
     multiply-add is two), ``memory`` bytes a second by class. ``overhead`` is what every op costs
     besides, ``view`` what one costs that only looks. ``sharpness`` is the power of the smooth
     maximum. Times lie between ``low`` and ``high`` times the best figure with 80 %. ``peaks`` and
-    ``bandwidth`` are the roof; ``None`` where nobody knows it.
+    ``bandwidth`` are the roof; ``None`` where nobody knows it. ``exact`` are seconds of ops that
+    were timed one by one, by class, type, operations and bytes.
     """
 
     title: str
@@ -76,6 +77,7 @@ class Speeds:
     peaks: Mapping[str, float] = field(default_factory=dict)
     bandwidth: float | None = None
     notes: tuple[str, ...] = ()
+    exact: Mapping[tuple[Any, ...], float] = field(default_factory=dict)
 
     def product(self, name: str, dtype: str) -> Rate | None:
         """The rate of a class that multiplies; its float32 rate where its own type has none."""

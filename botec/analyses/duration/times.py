@@ -131,6 +131,10 @@ def parts_of(work: Work, operations: Any, moved: Any, speeds: Speeds) -> Parts:
     """One call on a device; see the head of this file."""
     if work.name is None:
         return Parts(0.0, 0.0, speeds.view, speeds.view)
+    timed = speeds.exact.get((work.name, work.dtype, operations, moved)) if speeds.exact else None
+    if timed is not None:
+        bound = (timed, 0.0) if operations else (0.0, timed)
+        return Parts(*bound, speeds.overhead, timed + speeds.overhead)
     memory = moved / speeds.moving(work.name, work.dtype).at(moved)
     rate = speeds.product(work.name, work.dtype) if multiplies(work.name) else None
     if rate is None:

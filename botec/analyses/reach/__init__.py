@@ -1,0 +1,186 @@
+"""Reach: which part of its input every value of a network sees, place by place.
+
+For each spatial axis of an input two accounts (:mod:`botec.analyses.reach.walk`): exactly which
+places of the real picture every entry of every value depends on, and, where a network repeats
+itself, the receptive field, stride, centre and effective padding in closed form (Araujo, Norris &
+Sim 2019). Beside them the same without gates: squeeze-and-excite and norms with statistics over all
+places connect everything with everything, and hide what the windows see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from botec.analyses.reach.comb import Comb
+from botec.analyses.reach.least import least_input
+from botec.analyses.reach.seen import Seen, seen
+from botec.analyses.reach.walk import Walk, argument
+from botec.errors import UnknownName, nearest
+from botec.graph import Graph, Node
+from botec.ops.facts import multiplications
+from botec.ops.reach import Axes, reach_of
+from botec.ops.reach.steps import Resampled, Spread, Window
+
+
+@dataclass(frozen=True, eq=False)
+class Along:
+    """One axis: its ``name`` (a letter, or ``x2``), and the walks with and without gates."""
+
+    name: str
+    walk: Walk
+    without: Walk
+
+    @property
+    def size(self) -> int:
+        """Places of the input axis."""
+        return self.walk.sets.size
+
+    @property
+    def gated(self) -> bool:
+        """Whether gates or statistics over all places were met."""
+        return bool(self.walk.gates or self.walk.statistics)
+
+    def of(self, number: int) -> Seen | None:
+        """What a value sees on this axis."""
+        return seen(self.walk, number)
+
+    def apart(self, number: int) -> Seen | None:
+        """What it sees where gates and statistics over all places are left out."""
+        return seen(self.without, number)
+
+    @cached_property
+    def windows(self) -> tuple[int, ...]:
+        """The places of the nodes that walk this axis in windows: what makes a reach grow."""
+        return tuple(
+            place for place, node in enumerate(self.walk.graph.nodes) if self.window(node)
+        )
+
+    def window(self, node: Node) -> Window | Spread | Resampled | None:
+        """The step of a node along this axis, where it is more than place by place."""
+        if not any(number in self.without.states for number in node.inputs):
+            return None
+        for read in reach_of(node.call) or ():
+            source = argument(node, read)
+            state = self.without.states.get(-1 if source is None else source)
+            if isinstance(state, Comb) and isinstance(read.link, Axes):
+                step = read.link.walked.get(state.axis, (0, None))[1]
+                if isinstance(step, (Window, Spread, Resampled)) and slides(step):
+                    return step
+        return None
+
+    @cached_property
+    def features(self) -> int:
+        """The value that stands for the network: its output, where that has places of its own;
+        else the last value that has."""
+        graph, states = self.walk.graph, self.without.states
+        for number in graph.outputs:
+            if isinstance(states.get(number), Comb):
+                return number
+        local = (n for n, state in states.items() if isinstance(state, Comb))
+        return max(local, key=lambda number: graph.values[number].node)
+
+    @property
+    def least(self) -> int:
+        """The smallest input with which every op finds the places it needs."""
+        outputs = [number for number in self.walk.graph.outputs if number in self.walk.states]
+        return max((least_input(self.without, number) for number in outputs), default=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """A graph's reach along every axis asked for."""
+
+    graph: Graph
+    axes: tuple[Along, ...]
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """Ops nobody has told about: taken for reading everything."""
+        return dict(self.axes[0].walk.unknown) if self.axes else {}
+
+    @cached_property
+    def saturated(self) -> tuple[int, ...]:
+        """Nodes with windows whose input already sees the whole picture from some place.
+
+        They mix what is seen already: nothing new comes into view (Richter et al. 2021, Should You
+        Go Deeper?, calls such layers unproductive). Ops that slide no window are not among them.
+        """
+        places = sorted({place for along in self.axes for place in along.windows})
+        return tuple(place for place in places if self.is_saturated(self.graph.nodes[place]))
+
+    def is_saturated(self, node: Node) -> bool:
+        """Whether a node's input sees everything on every axis it slides along."""
+        found = []
+        for along in self.axes:
+            step = along.window(node)
+            if step is None or getattr(step, "kernel", 1) == 1:
+                continue
+            sources = [number for number in node.inputs if number in along.without.fields]
+            found.append(any((one := along.apart(n)) and one.whole for n in sources))
+        return bool(found) and all(found)
+
+    @cached_property
+    def multiplications(self) -> tuple[int, int]:
+        """Of the saturated nodes, and of all."""
+        every = [multiplications(node.call) or 0 for node in self.graph.nodes]
+        return sum(every[place] for place in self.saturated), sum(every)
+
+
+def slides(step: Any) -> bool:
+    """Whether a step is more than a shift."""
+    if isinstance(step, Resampled):
+        return True
+    return step.kernel > 1 or step.stride > 1
+
+
+def reach(graph: Graph, executor: Any = None, axes: Sequence[str] = ()) -> Reach:
+    """The reach of every value along the axes named, or along all that have places.
+
+    ``executor`` (:class:`botec.read.executor.Executor`) lets tables of moved entries be found;
+    without it such ops are taken for reading everything. Raises :class:`UnknownName`.
+    """
+    found = chosen(graph, axes)
+    return Reach(graph, tuple(along(graph, *one, executor) for one in found))
+
+
+def along(graph: Graph, name: str, source: int, axis: int, executor: Any) -> Along:
+    """One axis of one input."""
+    walk = Walk(graph, source, axis, executor)
+    gated = walk.gates or walk.statistics
+    return Along(name, walk, Walk(graph, source, axis, executor, True) if gated else walk)
+
+
+def chosen(graph: Graph, names: Sequence[str]) -> list[tuple[str, int, int]]:
+    """The axes asked for, as ``(name, input, axis)``."""
+    known = {
+        name: (name, source, axis)
+        for source in reversed(graph.inputs)
+        for axis, name in enumerate(graph.axes.get(source, ()))
+        if graph.values[source].shape[axis] > 0
+    }
+    for name in names:
+        if name not in known:
+            do = nearest(name, known) or f"use one of {', '.join(known)}"
+            raise UnknownName(f"no axis {name!r}", do, f"--axis {name}")
+    return [known[name] for name in names] if names else places_of(graph)
+
+
+def places_of(graph: Graph) -> list[tuple[str, int, int]]:
+    """The axes with places: of pictures those behind the channels, of sequences the lettered one,
+    of a plain row its only one."""
+    for source in graph.inputs:
+        names = graph.axes.get(source, ())
+        rank = len(names)
+        lettered = [a for a in range(1, rank) if not names[a].startswith("x")]
+        if rank > 3:
+            axes = list(range(2, rank))
+        elif lettered:
+            axes = lettered
+        else:
+            axes = [rank - 1] if rank > 1 else []
+        if axes:
+            return [(names[axis], source, axis) for axis in axes]
+    return []

@@ -1,0 +1,96 @@
+"""Sums and means over axes: of pairs of entries, some of them the same, some not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from botec.analyses.signal.particles import EXAMPLE, POSITION, UNIT
+from botec.analyses.signal.value import Part
+
+REPLICA = {"p": POSITION, "b": EXAMPLE, "u": UNIT}
+
+
+def evenness(profile: Any) -> float:
+    """(E √profile)²: 1 where all entries are alike, 1/n where one of n has everything."""
+    return float((profile**0.5).mean()) ** 2 if profile.size > 1 else 1.0
+
+
+def pair_mean(
+    moments: Any, counts: Mapping[str, int], differing: str = "", even: float = 1.0
+) -> float:
+    """The mean of E[x x'] over all pairs of the entries counted, the same entry among them.
+
+    ``counts`` says over how many positions, examples and units; in a role among ``differing`` the
+    two are never the same. ``even`` is the evenness of the profile over positions.
+    """
+    total = 0.0
+    for choice in product((False, True), repeat=3):
+        share, replicas = 1.0, []
+        for role, differs in zip("pbu", choice, strict=True):
+            n = counts.get(role, 1)
+            chance = 1.0 if role in differing else (n - 1) / n
+            if role == "p" and 1 < n and differs and role not in differing:
+                share *= max(even * n - 1, 0.0) / n
+                replicas.append(REPLICA[role])
+                continue
+            share *= chance if differs else 1 - chance
+            if differs:
+                replicas.append(REPLICA[role])
+        if share:
+            total += share * moment_of(moments, replicas)
+    return total
+
+
+def moment_of(moments: Any, replicas: list[int]) -> float:
+    """E[x x'] where exactly the roles of ``replicas`` differ."""
+    if len(replicas) == 0:
+        return float(moments[0, 0])
+    if len(replicas) == 1:
+        return float(moments[0, replicas[0]])
+    if len(replicas) == 2:
+        return float(moments[replicas[0], replicas[1]])
+    return float(min(moments[1, 2], moments[1, 3], moments[2, 3]))
+
+
+def mean_moments(part: Part, counts: Mapping[str, int]) -> Any:
+    """E[x_r x_s] of the means over what is counted, 4×4."""
+    import numpy
+
+    moments, even = part.moments(), evenness(part.profile)
+    found = numpy.full((4, 4), pair_mean(moments, counts, "", even))
+    for a, role in enumerate("pbu", 1):
+        found[0, a] = found[a, 0] = pair_mean(moments, counts, role, even)
+    for a, first in enumerate("pbu", 1):
+        for b, second in enumerate("pbu", 1):
+            if a != b:
+                found[a, b] = pair_mean(moments, counts, first + second, even)
+    return found
+
+
+def summed(part: Part, counts: Mapping[str, int], profile: Any, noise: Any) -> Part:
+    """A gradient summed over what is counted: fresh particles, exact correlations."""
+    n = math.prod(counts.values())
+    if n == 1:
+        return replace(part, profile=profile)
+    moments = mean_moments(part, counts) * n**2
+    q = max(float(moments[0, 0]), 0.0)
+    k = tuple(clamp(float(moments[0, r]) / q) if q > 0 else 0.0 for r in (1, 2, 3))
+    return fresh(noise, q, k, profile, part.size)
+
+
+def clamp(correlation: float) -> float:
+    return max(-1.0, min(1.0, correlation))
+
+
+def fresh(
+    noise: Any, q: float, k: tuple[float, ...], profile: Any, size: int, exact: bool = True
+) -> Part:
+    """A new Gaussian part of mean 0 with second moment ``q`` and correlations ``k``."""
+    from botec.analyses.signal.particles import correlations
+
+    z = noise.gaussian(correlations(*k) * q)
+    return Part(size, z, profile, tuple(k) if exact else None)  # type: ignore[arg-type]

@@ -1,0 +1,318 @@
+"""The two folds over a graph: moments forward, second moments of gradients backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from botec.analyses.signal.book import Outcome, Pull, rule_of
+from botec.analyses.signal.particles import Noise
+from botec.analyses.signal.value import Axis, Data, Gradient, Missing, Part, Value, flat
+from botec.errors import BadInput
+from botec.graph import Graph, Node, numbers_in
+from botec.ops.facts import kind_of
+
+SHOWS = {  # ops that show a parameter entry for entry, whatever its shape
+    "aten.t", "aten.transpose", "aten.view", "aten.permute", "aten.reshape", "aten.unsqueeze",
+    "aten.squeeze", "aten._unsafe_view", "aten.detach", "aten.alias", "aten.clone",
+    "aten._to_copy", "aten.contiguous", "aten.numpy_T",
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Run:
+    """One prediction: the graph, what runs its ops, the weights, and all that was found.
+
+    ``weights`` maps the name of a parameter to the second moment of its gradient.
+    """
+
+    graph: Graph
+    executor: Any
+    noise: Noise
+    values: dict[int, Any]
+    wanted: frozenset[int] = frozenset()
+    pulls: dict[int, Pull] = field(default_factory=dict)
+    gradients: dict[int, Gradient] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    weight_spread: dict[str, float] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    sampled: dict[str, int] = field(default_factory=dict)
+    progress: Callable[[int, int], None] | None = None
+
+    def shape(self, number: int) -> tuple[int, ...]:
+        """The shape of a value of the graph."""
+        return self.graph.values[number].shape
+
+    def weight(self, name: str, second_moment: float, spread: float = 0.0) -> None:
+        """The gradient of a parameter: its second moment, added to what other uses gave."""
+        if name:
+            self.weights[name] = self.weights.get(name, 0.0) + second_moment
+            self.weight_spread[name] = max(self.weight_spread.get(name, 0.0), spread)
+
+
+def predict(
+    graph: Graph,
+    executor: Any,
+    weights: Mapping[int, Any],
+    *,
+    output: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Both folds over ``graph``.
+
+    ``weights`` are the arrays of parameters and buffers by value; the inputs are Gaussian of
+    variance 1 (whole numbers: uniform), the gradient of ``output`` (by default the largest) is
+    Gaussian of variance 1. Raises :class:`BadInput` for weights that are not finite.
+    """
+    refuse_bad(graph, weights)
+    values: dict[int, Any] = {number: Data(array) for number, array in graph.constants.items()}
+    for number, array in weights.items():
+        values[number] = Data(array, graph.values[number].name)
+    noise = Noise(seed)
+    for number in graph.inputs:
+        values[number] = source(graph, number, noise)
+    end = output_of(graph) if output is None else output
+    run = Run(graph, executor, noise, values, ancestors(graph, end), progress=progress)
+    forward(run)
+    backward(run, end)
+    return run
+
+
+def refuse_bad(graph: Graph, weights: Mapping[int, Any]) -> None:
+    import numpy
+
+    for number, array in weights.items():
+        if array.dtype.kind == "f" and not numpy.isfinite(float(numpy.sum(array))):
+            bad = int((~numpy.isfinite(array)).sum())
+            if bad:
+                name = graph.values[number].name
+                raise BadInput(
+                    f"{bad} of {array.size} entries of {name} are not finite",
+                    "mend the weights",
+                    name,
+                )
+
+
+def output_of(graph: Graph) -> int:
+    """The output that a gradient is sent into: the largest floating one."""
+    floating = [n for n in graph.outputs if "float" in graph.values[n].dtype]
+    if not floating:
+        raise BadInput("the model gives no floating output", "ask another model", graph.name)
+    return max(floating, key=lambda n: elements(graph.values[n].shape))
+
+
+def elements(shape: Sequence[int]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def ancestors(graph: Graph, end: int) -> frozenset[int]:
+    """Places of the nodes that ``end`` depends on."""
+    wanted, places = {end}, set()
+    for place in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[place]
+        if any(number in wanted for number in node.results):
+            places.add(place)
+            wanted.update(node.inputs)
+    return frozenset(places)
+
+
+# --- what goes in ---------------------------------------------------------------------------------
+
+
+def source(graph: Graph, number: int, noise: Noise) -> Value:
+    """An input: independent normal entries, or independent whole numbers."""
+    import numpy
+
+    value = graph.values[number]
+    roles = input_roles(graph, number)
+    index = "float" not in value.dtype
+    z = numpy.zeros((4, noise.samples)) if index else noise.normal(4)
+    part = Part(value.shape[-1] if value.shape else 1, z, flat(len(value.shape)))
+    return Value(value.shape, roles, (part,), max(len(value.shape) - 1, 0), index=index)
+
+
+def input_roles(graph: Graph, number: int) -> tuple[Axis, ...]:
+    """The meaning of an input's axes: examples first, units last, or second before a convolution.
+
+    A whole number is a unit by itself: all its axes are examples and positions.
+    """
+    value = graph.values[number]
+    rank = len(value.shape)
+    letters = ["b", *["p"] * (rank - 1)]
+    if "float" in value.dtype and rank > 1:
+        letters[1 if rank > 3 or convolved(graph, number) else -1] = "u"
+    return tuple(((role, size),) for role, size in zip(letters, value.shape, strict=False))
+
+
+def convolved(graph: Graph, number: int) -> bool:
+    """Whether the first op that mixes an input is a convolution along its last axis."""
+    waiting, seen = [number], set()
+    while waiting:
+        one = waiting.pop(0)
+        for place in graph.users[one]:
+            node = graph.nodes[place]
+            kind = kind_of(node.call)
+            if kind == "convolution":
+                return True
+            if kind in ("matmul", "norm"):
+                return False
+            waiting += [n for n in node.results if n not in seen]
+            seen.update(node.results)
+    return False
+
+
+# --- forward --------------------------------------------------------------------------------------
+
+
+def forward(run: Run) -> None:
+    """Every node that the output needs, in order."""
+    for place, node in enumerate(run.graph.nodes):
+        if place not in run.wanted:
+            continue
+        if run.progress:
+            run.progress(place, 2 * len(run.graph.nodes))
+        outcome = outcome_of(run, node)
+        for number, found in zip(node.outputs, outcome.outputs, strict=False):
+            if number is not None:
+                run.values[number] = found
+        for number in node.written.values():
+            run.values.setdefault(number, outcome.outputs[0] if outcome.outputs else Missing(""))
+        if outcome.pull is not None:
+            run.pulls[place] = outcome.pull
+
+
+def outcome_of(run: Run, node: Node) -> Outcome:
+    """What a node gives: known where all it takes is, by its rule, or not predicted."""
+    given = {name: taken(run, one) for name, one in node.given.items()}
+    parts = list(opened(given.values()))
+    missing = [one for one in parts if isinstance(one, Missing)]
+    if all(isinstance(one, Data) for one in parts):
+        if known := known_outcome(run, node, given):
+            return known
+    if missing:
+        return nothing(node, missing[0].why)
+    rule = rule_of(node.call.op)
+    outcome = rule(run, node, given) if rule else None
+    if outcome is None and kind_of(node.call) == "pointwise":
+        from botec.analyses.signal.pointwise import pointwise
+
+        outcome = pointwise(run, node, given)
+    if outcome is None and any(isinstance(one, Value) for one in parts):
+        from botec.analyses.signal.sampling import sampled
+
+        outcome = sampled(run, node, given)
+    if outcome is None:
+        name = node.call.op
+        run.unknown[name] = run.unknown.get(name, 0) + 1
+        return nothing(node, f"{name} has no rule")
+    return outcome
+
+
+def taken(run: Run, given: Any) -> Any:
+    """The values of an argument, ``None`` kept in its place."""
+    if isinstance(given, tuple):
+        return tuple(taken(run, one) for one in given)
+    return None if given is None else run.values.get(given, Missing("it is not known"))
+
+
+def opened(given: Any) -> Any:
+    """Every value among arguments, lists opened."""
+    yield from numbers_in(given)
+
+
+def nothing(node: Node, why: str) -> Outcome:
+    return Outcome(tuple(Missing(why) for _ in node.outputs))
+
+
+LARGEST = 1 << 27  # entries of a known array that are worked out
+
+
+def known_outcome(run: Run, node: Node, given: Mapping[str, Any]) -> Outcome | None:
+    """An op of known arrays alone is run; one that draws is not."""
+    from botec.analyses.signal.sources import DRAWS
+
+    if node.call.op in DRAWS or any(
+        elements(run.shape(n)) > LARGEST for n in node.outputs if n is not None
+    ):
+        return None
+    arrays = {name: array_of(one) for name, one in given.items()}
+    outs = run.executor.run(node.call, arrays)
+    names = [one.name for one in opened(given.values())]
+    name = names[0] if node.call.op in SHOWS and len(names) == 1 else ""
+    return Outcome(tuple(None if out is None else Data(out, name) for out in outs))
+
+
+def array_of(given: Any) -> Any:
+    if isinstance(given, tuple):
+        return tuple(array_of(one) for one in given)
+    return None if given is None else given.array
+
+
+# --- backward -------------------------------------------------------------------------------------
+
+
+def backward(run: Run, end: int) -> None:
+    """From a normal gradient of variance 1 at ``end`` to every value and parameter."""
+    root = run.values.get(end)
+    if not isinstance(root, Value):
+        return
+    parts = tuple(
+        Part(part.size, run.noise.normal(4), flat(len(root.shape)), (0.0, 0.0, 0.0))
+        for part in root.parts
+    )
+    run.gradients[end] = Gradient(parts)
+    count = len(run.graph.nodes)
+    for place in range(count - 1, -1, -1):
+        pull = run.pulls.get(place)
+        node = run.graph.nodes[place]
+        if pull is None:
+            continue
+        if run.progress:
+            run.progress(2 * count - place, 2 * count)
+        found = [None if n is None else run.gradients.get(n) for n in node.outputs]
+        if any(one is not None for one in found):
+            for name, gradient in pull(found).items():
+                deliver(run, node.given.get(name), gradient)
+
+
+def deliver(run: Run, numbers: Any, gradient: Any) -> None:
+    """Add a gradient to the value it belongs to; lists part by part."""
+    if isinstance(numbers, tuple):
+        for number, one in zip(numbers, gradient or (), strict=False):
+            deliver(run, number, one)
+    elif numbers is not None and gradient is not None:
+        value = run.values.get(numbers)
+        if isinstance(value, Value) and not value.index:
+            before = run.gradients.get(numbers)
+            added = gradient if before is None else total(before, gradient)
+            run.gradients[numbers] = added
+
+
+def total(a: Gradient, b: Gradient) -> Gradient:
+    """The sum of two gradients of one value: particles add, correlations by their shares."""
+    from botec.analyses.signal.value import mixture
+
+    x, y = a.parts, b.parts
+    if [one.size for one in x] != [one.size for one in y]:
+        x = (mixture(x, -1),) if len(x) > 1 else x
+        y = (mixture(y, -1),) if len(y) > 1 else y
+    parts = tuple(added(one, other) for one, other in zip(x, y, strict=True))
+    shares = a.q + b.q
+    spread = (a.q**2 * a.spread + b.q**2 * b.spread) / shares**2 if shares > 0 else 0.0
+    return Gradient(parts, spread)
+
+
+def added(a: Part, b: Part) -> Part:
+    from botec.analyses.signal.value import narrowed, normalised
+
+    q = a.q + b.q
+    if q <= 0:
+        return a
+    profile = normalised(narrowed(a.profile * a.q + b.profile * b.q))[0]
+    k = tuple((a.correlation(r) * a.q + b.correlation(r) * b.q) / q for r in (1, 2, 3))
+    return Part(a.size, a.z + b.z, profile, k)  # type: ignore[arg-type]

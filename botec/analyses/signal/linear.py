@@ -1,0 +1,530 @@
+"""Products with known matrices: linear layers and convolutions, their padding included.
+
+For y_o = Σ w_oi x_i with weights that do not know x, E[y²] = Σ w² E[x²] plus, where weights do not
+sum to zero or inputs have a mean, the terms of pairs of inputs (He et al. 2015, equation 7, is the
+first term for zero-mean weights). Each is taken from the weights' own sums, averaged over outputs.
+
+A convolution with zero padding sums fewer terms near the border: per axis, how many taps meet the
+input at each position is counted, and the profile goes through the same counting. That lowers the
+correlation of two positions by Σ f_j²/Σ f_j, f_j the share of positions at which tap j is inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botec.analyses.signal.averages import clamp, evenness, fresh, pair_mean
+from botec.analyses.signal.book import Outcome, rule
+from botec.analyses.signal.particles import EXAMPLE, POSITION, UNIT, second_moments
+from botec.analyses.signal.pointwise import matched
+from botec.analyses.signal.value import (
+    ROLES, Data, Gradient, Missing, Part, Value, flat, mixture, narrowed, normalised, role_of,
+)  # fmt: skip
+
+FEW = 64  # fan-in below which the outputs' own sums of squares are kept as a profile
+DOUBT = 4.0  # standard errors by which a mean of weights must differ from 0 to be one
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Means over outputs of sums of a weight [outputs, inputs, taps] and of its square.
+
+    ``square`` is Σ w², ``taps`` Σ_c (Σ_t w)², ``inputs`` Σ_t (Σ_c w)², ``both`` (Σ w)²;
+    ``across`` the product of two outputs' sums; ``back`` Σ w² over outputs and taps, the mean over
+    inputs; ``each`` the outputs' own Σ w² over their mean, where inputs are few.
+    """
+
+    square: float
+    taps: float
+    inputs: float
+    both: float
+    across: float
+    back: float
+    each: Any = None
+
+    def pairs(self, same: float, tap: float, unit: float, far: float) -> float:
+        """Σ w w' E[x x'] for the moments of the same entry, another tap's, another unit's, both."""
+        rest = self.both - self.taps - self.inputs + self.square
+        return (
+            self.square * same
+            + (self.taps - self.square) * tap
+            + (self.inputs - self.square) * unit
+            + rest * far
+        )
+
+
+def sums_of(weight: Any) -> Sums:
+    """The sums of a weight [outputs, inputs, taps]."""
+    import numpy
+
+    outputs, inputs, taps = weight.shape
+    square = float(numpy.vdot(weight, weight)) / outputs
+    rows = weight.sum(2, dtype="float64") if taps > 1 else weight[:, :, 0]
+    by_input = float(numpy.vdot(rows, rows)) / outputs
+    columns = weight.sum(1, dtype="float64")
+    total = columns.sum(1)
+    both = float((total**2).mean())
+    mean = float(total.mean())
+    sure = outputs > 1 and mean**2 > DOUBT**2 * both / outputs
+    across = mean**2 if sure else 0.0
+    each = None
+    if inputs * taps < FEW and outputs > 1 and square > 0:
+        each = (weight.astype("float64") ** 2).sum((1, 2)) / square
+    by_tap = float((columns**2).sum() / outputs)
+    return Sums(square, by_input, by_tap, both, across, square * outputs / inputs, each)
+
+
+def bias_square(bias: Any) -> float:
+    """E[b²] of a bias, 0 where there is none."""
+    return float((bias.array.astype("float64") ** 2).mean()) if isinstance(bias, Data) else 0.0
+
+
+def linear_moments(part: Part, sums: Sums, role: str) -> Any:
+    """E[y_r y_s], 4×4, of a product that contracts the axis of ``role``; taps are positions."""
+    import numpy
+
+    moments = second_moments(part.z) if part.k is None else part.moments()
+    along = ROLES[role]
+    found = numpy.zeros((4, 4))
+
+    def at(*replicas: int) -> float:
+        from botec.analyses.signal.averages import moment_of
+
+        return moment_of(moments, sorted({r for r in replicas if r}))
+
+    for a in (0, POSITION, EXAMPLE, UNIT):
+        value = sums.pairs(at(a), at(a, POSITION), at(a, along), at(a, POSITION, along))
+        found[0, a] = found[a, 0] = value if a != along else sums.across * at(along)
+    for a, b in ((POSITION, EXAMPLE), (POSITION, UNIT), (EXAMPLE, UNIT)):
+        if along in (a, b):
+            found[a, b] = found[b, a] = sums.across * at(a, b)
+        else:
+            found[a, b] = found[b, a] = sums.taps * at(a, b) + (sums.both - sums.taps) * at(
+                a, b, along
+            )
+    found[range(4), range(4)] = found[0, 0]
+    return found
+
+
+def width_spread(part: Part, counts: Mapping[str, int], units: int) -> float:
+    """What a layer of ``units`` inputs adds to the variance of ln q.
+
+    Σ x²/n over n units varies by Cov(x², x'²)/(n q²), averaged over the pairs of examples and
+    positions that q is an average of: 5/n for one example behind a ReLU (Hanin 2018, theorem 3,
+    https://arxiv.org/abs/1801.03744).
+    """
+    q = part.q
+    if q <= 0 or units < 1:
+        return 0.0
+    squares = part.z**2
+    moments = second_moments(squares) - float(squares.mean()) ** 2
+    return max(pair_mean(moments, {**counts, "u": 1}), 0.0) / (q**2 * units)
+
+
+def row_spread(moments: Any, counts: Mapping[str, int], units: int) -> float:
+    """How far the second moment over ``units`` outputs lies from its mean: 2 k²/n."""
+    q = float(moments[0, 0])
+    if q <= 0 or units < 1:
+        return 0.0
+    return 2 * max(pair_mean((moments / q) ** 2, {**counts, "u": 1}), 0.0) / units
+
+
+# --- matrices -------------------------------------------------------------------------------------
+
+
+@rule("aten.mm", "aten.addmm", "aten.linear", "aten.matmul")
+def matrix_product(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """x W + b over the last axis of x."""
+    names = ("mat1", "mat2", "self") if node.call.op == "aten.addmm" else ("self", "mat2", "bias")
+    if node.call.op == "aten.linear":
+        names = ("input", "weight", "bias")
+    x, weight, bias = (given.get(name) for name in names)
+    if not isinstance(x, Value) or not isinstance(weight, Data) or isinstance(bias, Value):
+        return None
+    matrix = weight.array.T if node.call.op == "aten.linear" else weight.array
+    if matrix.ndim != 2:
+        return None
+    value = product_value(run, x, matrix, bias)
+    if isinstance(value, Missing):
+        return Outcome((value,))
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        return {names[0]: product_gradient(run, x, matrix, weight, bias, gradients[0], value)}
+
+    return Outcome((value,), pull)
+
+
+def product_value(run: Any, x: Value, matrix: Any, bias: Any) -> Value | Missing:
+    """The output of a linear layer."""
+    axis = len(x.shape) - 1
+    role = role_of(x.roles[axis])
+    role = role if role in ROLES else "u"
+    if x.axis != axis:
+        x = x.whole()
+    sums = slices(matrix, [part.size for part in x.parts])
+    added = bias_square(bias)
+    moments = sum(linear_moments(part, one, role) for part, one in zip(x.parts, sums, strict=True))
+    rows = sum(
+        part.profile.mean(axis, keepdims=True) * one.square * part.q
+        for part, one in zip(x.parts, sums, strict=True)
+    )
+    shape = (*x.shape[:-1], matrix.shape[1])
+    roles = (*x.roles[:-1], ((role, matrix.shape[1]),))
+    counts = x.count([a for a in range(len(shape)) if a != axis])
+    return made(run, moments, added, rows, shape, roles, axis, role, entering(x, counts, axis))
+
+
+def entering(x: Value, counts: Mapping[str, int], axis: int) -> float:
+    """The variance of ln q that a product over ``axis`` of x meets: x's own and its width's."""
+    total = x.q * x.shape[axis]
+    if total <= 0:
+        return 0.0
+    own = 0.0
+    for part in x.parts:
+        own += (part.q * part.size / total) ** 2 * width_spread(part, counts, part.size)
+    return x.spread + own
+
+
+def made(
+    run: Any, moments: Any, bias: float, rows: Any, shape: tuple[int, ...],
+    roles: Any, axis: int, role: str, spread: float,
+) -> Value:  # fmt: skip
+    """A value of fresh Gaussian particles: ``moments`` and a bias, which is the same everywhere."""
+    import numpy
+
+    q = max(float(moments[0, 0]), 0.0)
+    profile, mean = normalised(narrowed(rows)) if not numpy.isscalar(rows) else (flat(1), 1.0)
+    total = q + bias
+    if total > 0 and bias:
+        profile = normalised((profile * q + bias) / total)[0]
+    covariance = moments + bias
+    along = ROLES[role]
+    for other in range(4):
+        if other != along:
+            covariance[along, other] -= bias
+            covariance[other, along] -= bias
+    z = run.noise.gaussian(covariance)
+    now = float((z[0] ** 2).mean())
+    z = z * math.sqrt(total / now) if now > 0 else z * 0.0
+    part = Part(shape[axis], z, profile)
+    return Value(shape, roles, (part,), axis, spread)
+
+
+def slices(matrix: Any, sizes: Sequence[int]) -> list[Sums]:
+    """The sums of a matrix [inputs, outputs] for runs of inputs."""
+    found, start = [], 0
+    for size in sizes:
+        found.append(sums_of(matrix[start : start + size].T[:, :, None]))
+        start += size
+    return found
+
+
+def product_gradient(
+    run: Any, x: Value, matrix: Any, weight: Data, bias: Any, gradient: Gradient, value: Value
+) -> Gradient:
+    """Of the input; those of weight and bias are credited."""
+    axis = len(x.shape) - 1
+    part = matched_whole(gradient, value)
+    parts = x.parts if x.axis == axis else (x.one,)
+    rows = [a for a in range(len(x.shape)) if a != axis]
+    counts = value.count(rows)
+    weight_gradient(run, weight.name, part, parts, counts, gradient.spread + x.spread)
+    if isinstance(bias, Data):
+        bias_gradient(run, bias.name, part, counts, gradient.spread)
+    profile = narrowed(part.profile.mean(axis, keepdims=True))
+    profile, _ = normalised(profile)
+    found = []
+    start = 0
+    for one in parts:
+        piece = matrix[start : start + one.size]
+        start += one.size
+        factor = float((piece.astype("float64") ** 2).sum()) / max(one.size, 1)
+        k = list(part.k or (0.0, 0.0, 0.0))
+        role = role_of(x.roles[axis])
+        k[ROLES.get(role, UNIT) - 1] = 0.0
+        found.append(fresh(run.noise, part.q * factor, tuple(k), profile, one.size))
+    spread = gradient.spread + width_spread(part, counts, matrix.shape[1])
+    out = Gradient(tuple(found), spread)
+    if x.axis != axis and len(x.parts) > 1:
+        cut = [replace(found[0], size=one.size) for one in x.parts]
+        return Gradient(tuple(cut), spread)
+    return out
+
+
+def matched_whole(gradient: Gradient, value: Value) -> Part:
+    """A gradient as one part, its correlations told."""
+    part = gradient.parts[0] if len(gradient.parts) == 1 else mixture(gradient.parts, value.axis)
+    if part.k is None:
+        part = replace(part, k=tuple(part.correlation(r) for r in (1, 2, 3)))  # type: ignore[arg-type]
+    return part
+
+
+def weight_gradient(
+    run: Any, name: str, part: Part, inputs: Sequence[Part], counts: Mapping[str, int],
+    spread: float, meeting: float = 1.0,
+) -> None:  # fmt: skip
+    """E[dW²] = (NP)² times the mean of E[g g'] E[x x'] over pairs of examples and positions."""
+    if not name:
+        return
+    n, total, size = counts["p"] * counts["b"], 0.0, 0
+    over = {**counts, "u": 1}
+    for one in inputs:
+        products = part.moments() * one.moments()
+        products[0, 0] *= together(part.profile, one.profile)
+        even = evenness(part.profile) * evenness(one.profile)
+        if products[0, 0] > 0:
+            even = min(1.0, even / max(together(part.profile, one.profile), 1e-300))
+        total += one.size * pair_mean(products, over, "", even) * n**2
+        size += one.size
+    run.weight(name, meeting * total / max(size, 1), spread)
+
+
+def together(a: Any, b: Any) -> float:
+    """The mean of the product of two profiles."""
+    if a.ndim != b.ndim or any(
+        x != y and 1 not in (x, y) for x, y in zip(a.shape, b.shape, strict=True)
+    ):
+        return 1.0
+    return float((a * b).mean())
+
+
+def bias_gradient(
+    run: Any, name: str, part: Part, counts: Mapping[str, int], spread: float
+) -> None:
+    """A bias's gradient is the sum over examples and positions."""
+    if name:
+        n = counts["p"] * counts["b"]
+        mean = pair_mean(part.moments(), {**counts, "u": 1}, "", evenness(part.profile))
+        run.weight(name, mean * n**2, spread)
+
+
+# --- convolutions ---------------------------------------------------------------------------------
+
+
+def windows(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> Any:
+    """[taps, out, size]: 1 where a tap of an output position meets an input position."""
+    import numpy
+
+    found = numpy.zeros((kernel, out, size))
+    places = numpy.arange(out) * stride - padding
+    for tap in range(kernel):
+        at = places + tap * dilation
+        inside = (at >= 0) & (at < size)
+        found[tap, inside, at[inside]] = 1
+    return found
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """How the windows of a convolution lie on its input, axis by axis.
+
+    ``meets[a]`` [out, in] counts the taps between two positions of axis a, ``kept`` is the factor
+    Σf²/Σf on the correlation of two outputs, ``returned`` that of two inputs' gradients, ``share``
+    the mean share of taps that lie inside.
+    """
+
+    meets: tuple[Any, ...]
+    kept: float
+    returned: float
+    share: float
+    taps: int
+
+    def spread_over(self, profile: Any, back: bool = False) -> Any:
+        """A profile over the input's positions summed over windows (``back``: the transpose)."""
+        import numpy
+
+        for place, matrix in enumerate(self.meets):
+            axis = 2 + place
+            matrix = matrix.T if back else matrix
+            if profile.shape[axis] == 1:
+                shape = [1] * profile.ndim
+                shape[axis] = matrix.shape[0]
+                profile = profile * matrix.sum(1).reshape(shape)
+            else:
+                moved = numpy.tensordot(matrix, profile, (1, axis))
+                profile = numpy.moveaxis(moved, 0, axis)
+        return profile
+
+
+def sliding(
+    call: Any, before: Sequence[int], after: Sequence[int], kernel: Sequence[int]
+) -> Sliding:
+    """The windows of a call of ``aten.convolution`` (its transposed ones turned around)."""
+    turned = call.arguments["transposed"]
+    options = [per_axis(call.arguments[n], len(kernel)) for n in ("stride", "padding", "dilation")]
+    meets, kept, returned, share = [], 1.0, 1.0, 1.0
+    for size, out, taps, stride, padding, dilation in zip(
+        before, after, kernel, *options, strict=True
+    ):
+        large, small = (out, size) if turned else (size, out)
+        met = windows(large, small, taps, stride, padding, dilation)
+        met = met.transpose(0, 2, 1) if turned else met
+        forth, back = met.sum((1, 2)) / out, met.sum((1, 2)) / size
+        kept *= ratio(forth)
+        returned *= ratio(back)
+        share *= forth.mean()
+        meets.append(met.sum(0))
+    return Sliding(tuple(meets), kept, returned, share, math.prod(kernel))
+
+
+def ratio(shares: Any) -> float:
+    total = float(shares.sum())
+    return float((shares**2).sum()) / total if total else 1.0
+
+
+def per_axis(option: Sequence[int], axes: int) -> Sequence[int]:
+    return option if len(option) == axes else tuple(option) * axes
+
+
+@rule("aten.convolution", "aten._convolution")
+def convolution(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """A convolution of any number of axes, grouped or transposed, with its padding's border."""
+    x, weight, bias = given["input"], given["weight"], given.get("bias")
+    if not isinstance(x, Value) or not isinstance(weight, Data) or isinstance(bias, Value):
+        return None
+    call, shape = node.call, run.shape(node.outputs[0])
+    groups = call.arguments["groups"]
+    array = oriented(weight.array, call.arguments["transposed"], groups)
+    slide = sliding(call, x.shape[2:], shape[2:], weight.array.shape[2:])
+    x = x if x.axis == 1 else x.whole()
+    parts, pieces = channels(x, array, groups)
+    depthwise = groups > 1 and array.shape[1] == 1
+    found = [
+        convolved_part(run, [one for one, _ in row], [w for _, w in row], slide, bias, size)
+        for row, size in paired(parts, pieces, depthwise)
+    ]
+    counts = x.count([a for a in range(len(shape)) if a != 1])
+    # a grouped output sums over its own group's inputs only, but q averages over all of them
+    spread = entering(replace(x, parts=tuple(parts)), counts, 1)
+    roles = (x.roles[0], (("u", shape[1]),), *(renamed(x, a, shape) for a in range(2, len(shape))))
+    value = Value(shape, roles, tuple(found), 1, spread, sampled=x.sampled)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        gradient = convolution_gradient(
+            run, x, parts, array, slide, weight, bias, gradients[0], value, depthwise
+        )
+        return {"input": gradient}
+
+    return Outcome((value,), pull)
+
+
+def renamed(x: Value, axis: int, shape: tuple[int, ...]) -> Any:
+    return ((role_of(x.roles[axis]) if x.shape[axis] > 1 else "p", shape[axis]),)
+
+
+def oriented(weight: Any, transposed: bool, groups: int) -> Any:
+    """A weight as [outputs, inputs of a group, taps]."""
+    if transposed:
+        inputs, outputs = weight.shape[:2]
+        weight = weight.reshape(groups, inputs // groups, outputs, -1).transpose(0, 2, 1, 3)
+        return weight.reshape(groups * outputs, inputs // groups, -1)
+    return weight.reshape(weight.shape[0], weight.shape[1], -1)
+
+
+def channels(x: Value, array: Any, groups: int) -> tuple[list[Part], list[Any]]:
+    """The input's parts with the weights that read them: [outputs, inputs, taps] each."""
+    sizes = [part.size for part in x.parts]
+    if groups == 1:
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        return list(x.parts), [array[:, a : a + n] for a, n in zip(starts, sizes, strict=True)]
+    each = array.shape[0] // groups
+    if array.shape[1] == 1 and sum(sizes) == groups:
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        rows = zip(starts, sizes, strict=True)
+        return list(x.parts), [array[a * each : (a + n) * each] for a, n in rows]
+    return [x.one], [array]
+
+
+def paired(parts: list[Part], pieces: list[Any], depthwise: bool) -> Any:
+    """Which parts make which output: all of them one, but for a depthwise convolution."""
+    rows = list(zip(parts, pieces, strict=True))
+    if depthwise and len(rows) > 1:
+        return [([row], row[1].shape[0]) for row in rows]
+    return [(rows, pieces[0].shape[0])]
+
+
+def convolved_part(
+    run: Any, parts: list[Part], pieces: list[Any], slide: Sliding, bias: Any, size: int
+) -> Part:
+    """One part of the output."""
+    moments, rows, each = 0.0, 0.0, None
+    for part, piece in zip(parts, pieces, strict=True):
+        sums = sums_of(piece)
+        each = sums.each if len(parts) == 1 else None
+        found = linear_moments(part, sums, "u")
+        profile = slide.spread_over(part.profile.mean(1, keepdims=True)) / slide.taps
+        found = found * float(profile.mean())
+        found[0, 1:3] *= (slide.kept, 1.0)
+        found[1:3, 0] *= (slide.kept, 1.0)
+        found[1, 2] = found[2, 1] = found[1, 2] * slide.kept
+        moments = moments + found
+        rows = rows + profile * float(found[0, 0]) / max(float(profile.mean()), 1e-300)
+    if each is not None and float(abs(each - 1).max()) > 0.02:
+        rows = rows * each.reshape(1, -1, *(1 for _ in slide.meets))
+    shape = (1, size, *(1 for _ in slide.meets))
+    value = made(run, moments, bias_square(bias), rows, shape, (), 1, "u", 0.0)
+    return value.parts[0]
+
+
+def convolution_gradient(
+    run: Any, x: Value, parts: list[Part], array: Any, slide: Sliding, weight: Data, bias: Any,
+    gradient: Gradient, value: Value, depthwise: bool,
+) -> Gradient:  # fmt: skip
+    """Of the input; those of weight and bias are credited."""
+    rows = [a for a in range(len(value.shape)) if a != 1]
+    counts = value.count(rows)
+    outs = matched(gradient, value) if depthwise else (matched_whole(gradient, value),)
+    spread = gradient.spread
+    whole = matched_whole(gradient, value)
+    weight_gradient(run, weight.name, whole, parts, counts, spread + x.spread, slide.share)
+    if isinstance(bias, Data):
+        bias_gradient(run, bias.name, whole, counts, spread)
+    groups = x.shape[1] // array.shape[1]
+    found, start = [], 0
+    for place, one in enumerate(parts):
+        out = outs[place] if len(outs) == len(parts) else outs[0]
+        if depthwise and len(outs) == len(parts):
+            piece = array[start * array.shape[0] // x.shape[1] :][: out.size]
+        else:
+            piece = array if groups > 1 else array[:, start : start + one.size]
+        start += one.size
+        found.append(returned(run, one, out, piece, slide, groups))
+    spread += width_spread(whole, counts, array.shape[0] // groups * 1)
+    if len(found) == 1 and len(x.parts) > 1:
+        found = [replace(found[0], size=one.size) for one in x.parts]
+    return Gradient(tuple(found), spread)
+
+
+def returned(run: Any, one: Part, out: Part, piece: Any, slide: Sliding, groups: int) -> Part:
+    """The gradient that comes back to one part of the input."""
+    squares = piece.astype("float64") ** 2
+    by_output = squares.sum((1, 2))
+    mean = float(by_output.mean())
+    profile = out.profile
+    if profile.shape[1] > 1 and groups > 1 and profile.shape[1] == len(by_output):
+        # each input has its own outputs: their squares and gradients belong together
+        each = (by_output / mean if mean > 0 else by_output).reshape(
+            1, -1, *(1 for _ in slide.meets)
+        )
+        profile = profile * each
+        if len(by_output) != one.size:
+            profile = profile.mean(1, keepdims=True)
+    else:
+        profile = profile.mean(1, keepdims=True)
+    share = piece.shape[0] / (groups * piece.shape[1]) if groups > 1 else piece.shape[0] / one.size
+    if groups > 1:
+        share = piece.shape[0] / one.size
+    profile = slide.spread_over(profile, back=True) / slide.taps
+    profile, factor = normalised(narrowed(profile))
+    q = out.q * mean * share * factor
+    k = list(out.k or tuple(out.correlation(r) for r in (1, 2, 3)))
+    k[0] = clamp(k[0] * slide.returned)
+    k[2] = 0.0
+    return fresh(run.noise, q, tuple(k), profile, one.size)

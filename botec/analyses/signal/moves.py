@@ -1,0 +1,522 @@
+"""Ops that move entries and compute nothing: views, permutations, slices, concatenations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from botec.analyses.signal.averages import summed
+from botec.analyses.signal.book import Outcome, rule
+from botec.analyses.signal.linear import matched_whole
+from botec.analyses.signal.particles import SELF
+from botec.analyses.signal.pointwise import data_part, matched
+from botec.analyses.signal.value import (
+    Axis, Data, Gradient, Missing, Part, Value, beside, flat, mixture, narrowed, normalised,
+    role_of, split,
+)  # fmt: skip
+
+
+# --- the same entries -----------------------------------------------------------------------------
+
+
+@rule(
+    "aten.detach", "aten.alias", "aten.clone", "aten._to_copy", "aten.contiguous",
+    "aten.lift_fresh", "aten.copy",
+)  # fmt: skip
+def same(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """A copy. (Autograd's own detached aliases stand in the graph for what they alias.)"""
+    name = "src" if "src" in given else "self"
+    one = given[name]
+    if not isinstance(one, Value):
+        return None
+    return Outcome((one,), lambda gradients: {name: gradients[0]})
+
+
+@rule("aten.view", "aten._unsafe_view", "aten.reshape", "aten._reshape_alias", "aten.flatten")
+def view(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome:
+    """Axes merged and split."""
+    return reshaped(run, given["self"], run.shape(node.outputs[0]))
+
+
+@rule("aten.unsqueeze", "aten.squeeze")
+def squeezed(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome:
+    """Axes of size 1 come and go."""
+    return reshaped(run, given["self"], run.shape(node.outputs[0]))
+
+
+def reshaped(run: Any, x: Value, shape: tuple[int, ...]) -> Outcome:
+    """``x`` in another shape, its entries in the same order."""
+    roles = regrouped(x.roles, x.shape, shape)
+    axis = kept_axis(x.shape, shape, x.axis)
+    if axis is None and len(x.parts) > 1:
+        x = x.whole()
+    at = len(shape) - 1 if axis is None else axis
+    if not shape:
+        at = 0
+    parts = [
+        replace(
+            part,
+            profile=profile_in(part, x, shape, axis),
+            size=part.size if axis is not None else (shape[at] if shape else 1),
+        )
+        for part in x.parts
+    ]
+    value = replace(x, shape=shape, roles=roles, parts=tuple(parts), axis=at)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = matched(gradients[0], value)
+        back = [
+            replace(part, profile=profile_back(part, own, x, shape), size=own.size)
+            for part, own in zip(found, x.parts, strict=True)
+        ]
+        return {"self": Gradient(tuple(back), gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def regrouped(
+    roles: Sequence[Axis], before: Sequence[int], after: Sequence[int]
+) -> tuple[Axis, ...]:
+    """The roles of axes after a reshape: factors are split and merged in their order."""
+    atoms = [[role, size] for axis in roles for role, size in axis if size != 1]
+    found: list[Axis] = []
+    for size in after:
+        axis: list[tuple[str, int]] = []
+        left = size
+        while left > 1 and atoms:
+            role, own = atoms[0]
+            take = math.gcd(left, own) if own > left or left % own else own
+            if take == 1:  # sizes that do not divide: the axis has the role of what fills it
+                axis.append((role, left))
+                atoms[0][1] = max(own // left, 1)
+                if atoms[0][1] == 1:
+                    atoms.pop(0)
+                left = 1
+                break
+            # of an axis that is split, the slowest factor goes first
+            axis.append((role, take))
+            left //= take
+            if own == take:
+                atoms.pop(0)
+            else:
+                atoms[0][1] = own // take
+        found.append(tuple(axis) or (("1", size),))
+    return tuple(found)
+
+
+def kept_axis(before: Sequence[int], after: Sequence[int], axis: int) -> int | None:
+    """Where an axis is after a reshape, ``None`` where it is split or merged."""
+    if not before:
+        return None
+    ahead = math.prod(before[:axis])
+    for place, size in enumerate(after):
+        if size == before[axis] and math.prod(after[:place]) == ahead and size > 1:
+            return place
+    return None
+
+
+def profile_in(part: Part, x: Value, shape: tuple[int, ...], axis: int | None) -> Any:
+    import numpy
+
+    if part.profile.size == 1:
+        return flat(len(shape))
+    own = list(x.shape)
+    target = list(shape)
+    if axis is not None and len(x.parts) > 1:
+        own[x.axis] = target[axis] = part.size
+    full = numpy.broadcast_to(part.profile, own)
+    return narrowed(full.reshape(target))
+
+
+def profile_back(part: Part, own: Part, x: Value, shape: tuple[int, ...]) -> Any:
+    import numpy
+
+    if part.profile.size == 1:
+        return flat(len(x.shape))
+    before = list(x.shape)
+    if len(x.parts) > 1:
+        before[x.axis] = own.size
+    after = list(shape)
+    if len(x.parts) > 1:
+        place = kept_axis(x.shape, shape, x.axis)
+        after[place if place is not None else -1] = own.size
+    return narrowed(numpy.broadcast_to(part.profile, after).reshape(before))
+
+
+@rule("aten.permute", "aten.transpose", "aten.t", "aten.movedim")
+def permuted(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome:
+    """Axes in another order."""
+    x, rank = given["self"], len(given["self"].shape)
+    order = list(range(rank))
+    arguments = node.call.arguments
+    if node.call.op == "aten.permute":
+        order = [d % rank for d in arguments["dims"]]
+    elif rank > 1:
+        a, b = (
+            (arguments["dim0"] % rank, arguments["dim1"] % rank) if "dim0" in arguments else (0, 1)
+        )
+        order[a], order[b] = order[b], order[a]
+    back = [order.index(a) for a in range(rank)]
+    value = reordered(x, order)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = [
+            replace(p, profile=p.profile.transpose(back)) for p in matched(gradients[0], value)
+        ]
+        return {"self": Gradient(tuple(found), gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def reordered(x: Value, order: Sequence[int]) -> Value:
+    parts = tuple(replace(p, profile=p.profile.transpose(order)) for p in x.parts)
+    return replace(
+        x,
+        shape=tuple(x.shape[a] for a in order),
+        roles=tuple(x.roles[a] for a in order),
+        parts=parts,
+        axis=list(order).index(x.axis) if x.shape else 0,
+    )
+
+
+@rule("aten.expand")
+def expanded(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Axes of size 1 repeated: their gradients add."""
+    x, shape = given["self"], run.shape(node.outputs[0])
+    if not isinstance(x, Value):
+        return None
+    lacking = len(shape) - len(x.shape)
+    roles = tuple((("1", size),) for size in shape[:lacking]) + x.roles
+    roles = tuple(
+        axis if math.prod(s for _, s in axis) == size else (("1", size),)
+        for axis, size in zip(roles, shape, strict=True)
+    )
+    parts = tuple(
+        replace(p, profile=p.profile.reshape((1,) * lacking + p.profile.shape)) for p in x.parts
+    )
+    value = replace(x, shape=shape, roles=roles, parts=parts, axis=x.axis + lacking)
+    repeats = math.prod(shape) // max(math.prod(x.shape), 1)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        if repeats == 1:
+            found = matched(gradients[0], value)
+            back = [replace(p, profile=p.profile.reshape(p.profile.shape[lacking:])) for p in found]
+            return {"self": Gradient(tuple(back), gradients[0].spread)}
+        from botec.analyses.signal.pointwise import back_to
+
+        parts = list(matched(gradients[0], value))
+        spoken = replace(value, roles=tuple(guessed(axis) for axis in value.roles))
+        return {"self": back_to(run, x, parts, spoken, gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def guessed(axis: Axis) -> Axis:
+    """Repeated entries differ downstream as positions do."""
+    return tuple(("p" if role == "1" else role, size) for role, size in axis)
+
+
+# --- some of the entries --------------------------------------------------------------------------
+
+
+@rule("aten.slice", "aten.select", "aten.narrow")
+def some(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """A run of an axis, or one place of it."""
+    x, arguments = given["self"], node.call.arguments
+    dim = arguments["dim"] % len(x.shape)
+    if node.call.op == "aten.select":
+        at = arguments["index"] % x.shape[dim]
+        places = range(at, at + 1)
+    else:
+        places = range(
+            *slice(arguments["start"], arguments["end"], arguments["step"]).indices(x.shape[dim])
+        )
+    return taken(run, x, dim, places, drop=node.call.op == "aten.select")
+
+
+def taken(run: Any, x: Value, dim: int, places: range, drop: bool) -> Outcome:
+    """The entries at ``places`` of an axis; elsewhere the gradient is 0."""
+    import numpy
+
+    x = x if dim != x.axis else x.whole()
+    index = numpy.asarray(places)
+    shape = [len(places) if a == dim else size for a, size in enumerate(x.shape)]
+    parts, lost = [], []
+    for part in x.parts:
+        profile = part.profile if part.profile.shape[dim] == 1 else part.profile.take(index, dim)
+        profile, mean = normalised(profile)
+        lost.append(mean)
+        size = part.size if dim != x.axis else len(places)
+        parts.append(replace(part.scaled(mean, profile), size=size))
+    roles = list(x.roles)
+    roles[dim] = ((role_of(x.roles[dim]), len(places)),)
+    value = replace(x, shape=tuple(shape), roles=tuple(roles), parts=tuple(parts))
+    if drop:
+        value = dropped(value, dim)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = []
+        for part, own in zip(matched(gradients[0], value), x.parts, strict=True):
+            profile = numpy.expand_dims(part.profile, dim) if drop else part.profile
+            full = list(profile.shape)
+            full[dim] = x.shape[dim]
+            wide = numpy.zeros(full)
+            where = [slice(None)] * len(full)
+            where[dim] = index  # type: ignore[call-overload]
+            wide[tuple(where)] = profile
+            profile, mean = normalised(narrowed(wide))
+            found.append(replace(part.scaled(mean, profile), size=own.size))
+        return {"self": Gradient(tuple(found), gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def dropped(x: Value, dim: int) -> Value:
+    """Without an axis of size 1."""
+    rest = [a for a in range(len(x.shape)) if a != dim]
+    axis = x.axis - (dim < x.axis) if x.axis != dim else max(len(rest) - 1, 0)
+    shape = tuple(x.shape[a] for a in rest)
+    size = shape[axis] if shape and x.axis == dim else None
+    parts = tuple(
+        replace(
+            p, profile=p.profile.reshape([p.profile.shape[a] for a in rest]), size=size or p.size
+        )
+        for p in x.parts
+    )
+    return replace(x, shape=shape, roles=tuple(x.roles[a] for a in rest), parts=parts, axis=axis)
+
+
+@rule("aten.split", "aten.split_with_sizes", "aten.chunk", "aten.unbind", "aten.unsafe_chunk")
+def pieces(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """An axis cut into pieces."""
+    x = given["self"]
+    dim = node.call.arguments.get("dim", 0) % len(x.shape)
+    drop = node.call.op == "aten.unbind"
+    found, start = [], 0
+    for number in node.outputs:
+        size = 1 if drop else run.shape(number)[dim]
+        found.append(taken(run, x, dim, range(start, start + size), drop))
+        start += size
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        from botec.analyses.signal.fold import total
+
+        whole: Gradient | None = None
+        for one, gradient in zip(found, gradients, strict=False):
+            if gradient is not None and one.pull is not None:
+                part = one.pull([gradient])["self"]
+                whole = part if whole is None else total(whole, part)
+        return {"self": whole}
+
+    return Outcome(tuple(one.outputs[0] for one in found), pull)
+
+
+@rule("aten.roll", "aten.flip")
+def turned(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Entries shifted round, or in reverse."""
+    x = given["self"]
+    value = replace(x, parts=tuple(moved(run, node.call, p, x.shape, x) for p in x.parts))
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = tuple(
+            moved(run, node.call, p, x.shape, x, back=True) for p in matched(gradients[0], value)
+        )
+        return {"self": Gradient(found, gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def moved(run: Any, call: Any, part: Part, shape: Any, x: Value, back: bool = False) -> Part:
+    import numpy
+
+    if part.profile.size == 1:
+        return part
+    dims = [d % len(shape) for d in call.arguments["dims"]]
+    if call.op == "aten.flip":
+        return replace(part, profile=numpy.flip(part.profile, dims))
+    sign = -1 if back else 1
+    shifts = [
+        sign * s if part.profile.shape[d] > 1 else 0
+        for s, d in zip(call.arguments["shifts"], dims, strict=True)
+    ]
+    return replace(part, profile=numpy.roll(part.profile, shifts, dims))
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+@rule("aten.cat", "aten.stack")
+def concatenated(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Tensors side by side: along units each stays a part of its own."""
+    shape = run.shape(node.outputs[0])
+    if node.call.op == "aten.stack":
+        return None
+    dim = node.call.arguments.get("dim", 0) % len(shape)
+    kept = [(i, one) for i, one in enumerate(given["tensors"]) if not is_empty(one)]
+    randoms = [one for _, one in kept if isinstance(one, Value)]
+    if any(one.index for one in randoms):
+        return None
+    roles = list(randoms[0].roles)
+    names = {role_of(one.roles[dim]) for one in randoms} - {"1"}
+    name = names.pop() if names else "p"
+    roles[dim] = ((name, shape[dim]),)
+    values = [side(run, one, tuple(roles), dim) for _, one in kept]
+    parts = [replace(p, size=p.size) for value in values for p in in_parts(value, dim)]
+    segmented = name == "u" and len(parts) > 1 and not alike(parts)
+    if not segmented:
+        parts = [mixture(parts, dim)] if len(parts) > 1 else parts
+    axis = dim if segmented or randoms[0].axis == dim else randoms[0].axis
+    if axis != dim:
+        parts = [replace(parts[0], size=shape[axis])]
+    total = sum(value.q * value.shape[dim] for value in values)
+    spread = sum((v.q * v.shape[dim] / total) ** 2 * v.spread for v in values) if total > 0 else 0.0
+    value = Value(shape, tuple(roles), tuple(parts), axis, spread)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found: list[Any] = [None] * len(given["tensors"])
+        pieces = cut_back(gradients[0], value, values, dim)
+        for (place, one), gradient in zip(kept, pieces, strict=True):
+            if isinstance(one, Value):
+                found[place] = gradient
+            elif isinstance(one, Data) and one.name:
+                repeated_gradient(run, one, gradient, tuple(roles), dim)
+        return {"tensors": tuple(found)}
+
+    return Outcome((value,), pull)
+
+
+def is_empty(one: Any) -> bool:
+    shape = one.shape if isinstance(one, Value) else one.array.shape
+    return 0 in shape
+
+
+def side(run: Any, one: Any, roles: tuple[Axis, ...], dim: int) -> Value:
+    """One of the tensors as a value, known ones too."""
+    if isinstance(one, Value):
+        return one
+    import numpy
+
+    array = numpy.asarray(one.array, dtype="float64")
+    own = tuple(((role_of(axis), size),) for axis, size in zip(roles, array.shape, strict=True))
+    part = data_part(array, array.shape, own, run.noise)
+    z = numpy.array(numpy.broadcast_to(part.z, (4, run.noise.samples)), dtype="float64")
+    return Value(array.shape, own, (Part(array.shape[dim], z, part.profile),), dim)
+
+
+def in_parts(value: Value, dim: int) -> list[Part]:
+    """The parts of a value along ``dim``."""
+    if value.axis == dim:
+        return list(value.parts)
+    return [replace(value.one, size=value.shape[dim])]
+
+
+ALIKE = 1e-3
+
+
+def alike(parts: Sequence[Part]) -> bool:
+    """Whether parts have the same moments, so that one is enough."""
+    first = parts[0]
+    q = first.q
+    return all(
+        abs(part.q - q) <= ALIKE * q
+        and all(abs(part.correlation(r) - first.correlation(r)) < 10 * ALIKE for r in (1, 2, 3))
+        for part in parts[1:]
+    )
+
+
+def cut_back(gradient: Gradient, value: Value, values: Sequence[Value], dim: int) -> list[Gradient]:
+    """The gradient of a concatenation, one for each of what was put side by side."""
+    whole = matched(gradient, value)
+    if value.axis == dim and len(whole) > 1:
+        found, start = [], 0
+        for one in values:
+            n = len(in_parts(one, dim))
+            parts = whole[start : start + n]
+            start += n
+            if one.axis != dim:
+                parts = (replace(parts[0], size=one.one.size),)
+            found.append(Gradient(tuple(parts), gradient.spread))
+        return found
+    part = whole[0]
+    cuts = split(part.profile, [one.shape[dim] for one in values], dim)
+    out = []
+    for one, piece in zip(values, cuts, strict=True):
+        profile, mean = normalised(narrowed(piece))
+        size = one.one.size
+        own = Gradient((replace(part.scaled(mean, profile), size=size),), gradient.spread)
+        out.append(Gradient(matched(own, one), gradient.spread) if len(one.parts) > 1 else own)
+    return out
+
+
+def repeated_gradient(run: Any, one: Data, gradient: Gradient, roles: Any, dim: int) -> None:
+    """A parameter put beside a value in every example: its gradient is their sum."""
+    counts = {"b": 1, "p": 1, "u": 1}
+    for axis, size in zip(roles, one.array.shape, strict=True):
+        for role, own in axis:
+            if role == "b" and size == own:
+                counts["b"] *= own
+    part = gradient.parts[0]
+    if part.k is None:
+        part = replace(part, k=tuple(part.correlation(r) for r in (1, 2, 3)))  # type: ignore[arg-type]
+    run.weight(one.name, summed(part, counts, part.profile, run.noise).q, gradient.spread)
+
+
+@rule("aten.constant_pad_nd", "aten.reflection_pad2d", "aten.replication_pad2d")
+def padded(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Zeros around: entries of second moment 0 in the profile."""
+    import numpy
+
+    x, shape = given["self"], run.shape(node.outputs[0])
+    if shape == x.shape:
+        return Outcome((x,), lambda gradients: {"self": gradients[0]})
+    pad = node.call.arguments.get("pad", node.call.arguments.get("padding"))
+    if node.call.op != "aten.constant_pad_nd" or node.call.arguments.get("value"):
+        return None
+    ahead = [0] * len(shape)
+    for place in range(len(pad) // 2):
+        ahead[len(shape) - 1 - place] = pad[2 * place]
+    x = x.whole()
+    part = x.one
+    where = tuple(
+        slice(max(a, 0), max(a, 0) + min(size, out))
+        for a, size, out in zip(ahead, x.shape, shape, strict=True)
+    )
+    wide = numpy.zeros(shape)
+    wide[where] = numpy.broadcast_to(part.profile, x.shape)[
+        tuple(slice(0, w.stop - w.start) for w in where)
+    ]
+    profile, mean = normalised(narrowed(wide))
+    roles = tuple(((role_of(a), s),) for a, s in zip(x.roles, shape, strict=True))
+    made = replace(part.scaled(mean, profile), size=shape[x.axis])
+    value = replace(x, shape=shape, roles=roles, parts=(made,))
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        own = matched_whole(gradients[0], value)
+        cropped = numpy.broadcast_to(own.profile, shape)[where]
+        profile, mean = normalised(narrowed(cropped))
+        return {
+            "self": Gradient(
+                (replace(own.scaled(mean, profile), size=part.size),), gradients[0].spread
+            )
+        }
+
+    return Outcome((value,), pull)
+
+
+__all__ = ["SELF", "Missing", "beside"]

@@ -1,0 +1,281 @@
+"""Means, sums and poolings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from botec.analyses.signal.averages import clamp, fresh, mean_moments
+from botec.analyses.signal.book import Outcome, rule
+from botec.analyses.signal.linear import per_axis, windows
+from botec.analyses.signal.moves import dropped
+from botec.analyses.signal.particles import POSITION, SELF, UNIT, correlations
+from botec.analyses.signal.pointwise import matched
+from botec.analyses.signal.value import (
+    ROLES, Gradient, Missing, Part, Value, flat, narrowed, normalised, role_of,
+)  # fmt: skip
+
+
+@rule("aten.mean", "aten.sum")
+def mean(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """The mean or sum over axes."""
+    x, arguments = given["self"], node.call.arguments
+    if not isinstance(x, Value) or x.index:
+        return None
+    dims = arguments.get("dim")
+    dims = [dims] if isinstance(dims, int) else list(dims or range(len(x.shape)))
+    dims = [d % len(x.shape) for d in dims]
+    if x.axis in dims:
+        x = x.whole()
+    counts = x.count(dims)
+    n = math.prod(counts.values())
+    factor = float(n * n) if node.call.op == "aten.sum" else 1.0
+    parts = tuple(mean_part(run, part, dims, counts, factor) for part in x.parts)
+    shape = tuple(1 if a in dims else size for a, size in enumerate(x.shape))
+    roles = tuple((("1", 1),) if a in dims else axis for a, axis in enumerate(x.roles))
+    kept = replace(x, shape=shape, roles=roles, attention=None, keep=None, parts=tuple(
+        replace(p, size=1) if x.axis in dims else p for p in parts
+    ))  # fmt: skip
+    value = kept
+    if not arguments.get("keepdim"):
+        for d in sorted(dims, reverse=True):
+            value = dropped(value, d)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = []
+        for part, own in zip(matched(gradients[0], value), x.parts, strict=True):
+            profile = part.profile
+            if not arguments.get("keepdim"):
+                for d in sorted(dims):
+                    profile = profile[(slice(None),) * d + (None,)]
+            k = list(part.k or tuple(part.correlation(r) for r in (1, 2, 3)))
+            for r, role in enumerate("pbu"):
+                if counts[role] > 1:
+                    k[r] = 1.0
+            scaled = part.scaled(factor / (n * n), profile)
+            found.append(replace(scaled, k=tuple(k), size=own.size, z=alike(scaled.z, counts)))
+        return {"self": Gradient(tuple(found), gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def alike(z: Any, counts: Mapping[str, int]) -> Any:
+    """Gradients of a mean are the same for all that it is the mean of."""
+    z = z.copy()
+    for role, replica in ROLES.items():
+        if counts[role] > 1:
+            z[replica] = z[SELF]
+    return z
+
+
+def mean_part(
+    run: Any, part: Part, dims: Sequence[int], counts: Mapping[str, int], factor: float
+) -> Part:
+    moments = mean_moments(part, counts)
+    profile, _ = normalised(narrowed(part.profile.mean(tuple(dims), keepdims=True)))
+    for role, replica in ROLES.items():
+        if counts[role] > 1:  # the mean is the same wherever it is looked at
+            moments[0, replica] = moments[replica, 0] = moments[0, 0]
+    average = part.mean
+    if average**2 > float(moments[0, 0]):
+        average = math.copysign(math.sqrt(max(float(moments[0, 0]), 0.0)), average)
+    q = float(moments[0, 0])
+    varying = moments - average**2
+    varying[0, 0] = max(varying[0, 0], 0.0)
+    top = float(varying[0, 0])
+    single = [clamp(float(varying[0, r]) / top) if top > 0 else 0.0 for r in (1, 2, 3)]
+    z = average + run.noise.normal(4)[:1] * 0 + gaussian(run, single, top)
+    now = float((z[SELF] ** 2).mean())
+    z = z * math.sqrt(q / now) if now > 0 else z
+    return Part(part.size, z * math.sqrt(factor), profile)
+
+
+def gaussian(run: Any, single: Sequence[float], variance: float) -> Any:
+    return run.noise.gaussian(correlations(*single) * variance)
+
+
+# --- pooling --------------------------------------------------------------------------------------
+
+
+@rule("aten.avg_pool1d", "aten.avg_pool2d", "aten.avg_pool3d")
+def average_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Means over windows."""
+    x, shape = given["self"], run.shape(node.outputs[0])
+    axes = len(shape) - 2
+    arguments = node.call.arguments
+    kernel = per_axis(arguments["kernel_size"], axes)
+    stride = per_axis(arguments.get("stride") or kernel, axes)
+    return pooled_mean(run, x, shape, kernel, stride)
+
+
+@rule("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d", "aten._adaptive_avg_pool3d")
+def adaptive_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Means over as many windows as are asked for; the same entries where they are as many."""
+    x, shape = given["self"], run.shape(node.outputs[0])
+    if shape == x.shape:
+        return Outcome((x,), lambda gradients: {"self": gradients[0]})
+    pairs = list(zip(x.shape[2:], shape[2:], strict=True))
+    kernel = [max(1, -(-size // out)) for size, out in pairs]
+    return pooled_mean(run, x, shape, kernel, [max(1, size // out) for size, out in pairs])
+
+
+def pooled_mean(
+    run: Any, x: Value, shape: tuple[int, ...], kernel: Sequence[int], stride: Sequence[int]
+) -> Outcome:
+    """Means over windows of ``kernel``; fewer windows than entries, or entries repeated."""
+    n = math.prod(kernel)
+    spots, outs = math.prod(x.shape[2:]), math.prod(shape[2:])
+    parts = tuple(mean_of_window(run, part, n) for part in x.parts)
+    roles = (*x.roles[:2], *((("p", size),) for size in shape[2:]))
+    value = replace(x, shape=shape, roles=roles, parts=parts)
+    meets = outs * n / spots  # how many windows an entry is in
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = []
+        for part in matched(gradients[0], value):
+            k = list(part.k or tuple(part.correlation(r) for r in (1, 2, 3)))
+            q = part.q / n**2 * meets * (1 + max(meets - 1, 0) * k[0])
+            near = (n - 1) / max(spots - 1, 1) if outs * n <= spots else 0.0
+            k[0] = clamp(near + (1 - near) * k[0])
+            found.append(fresh(run.noise, q, tuple(k), flat(len(x.shape)), part.size))
+        return {"self": Gradient(tuple(found), gradients[0].spread)}
+
+    return Outcome((value,), pull)
+
+
+def mean_of_window(run: Any, part: Part, n: int) -> Part:
+    if n == 1:
+        return replace(part, profile=flat(part.profile.ndim))
+    one = replace(part, profile=flat(part.profile.ndim))
+    moments = mean_moments(one, {"p": n, "b": 1, "u": 1})
+    # another window is elsewhere: nothing but what all positions share
+    moments[0, POSITION] = moments[POSITION, 0] = part.correlation(POSITION) * part.q
+    q, average = float(moments[0, 0]), part.mean
+    top = max(q - average**2, 0.0)
+    single = [
+        clamp((float(moments[0, r]) - average**2) / top) if top > 0 else 0.0 for r in (1, 2, 3)
+    ]
+    z = average + gaussian(run, single, top)
+    now = float((z[SELF] ** 2).mean())
+    return Part(part.size, z * math.sqrt(q / now) if now > 0 else z, one.profile)
+
+
+@rule(
+    "aten.max_pool2d_with_indices", "aten.max_pool3d_with_indices", "aten.max_pool2d",
+    "aten.max_pool1d", "aten.adaptive_max_pool2d",
+)  # fmt: skip
+def max_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """The largest of a window: draws of a window from the unit's own distribution."""
+    x, shape = given["self"], run.shape(node.outputs[0])
+    if not isinstance(x, Value) or node.call.op == "aten.adaptive_max_pool2d":
+        return None
+    axes, arguments = len(shape) - 2, node.call.arguments
+    kernel = per_axis(arguments["kernel_size"], axes)
+    stride = per_axis(arguments.get("stride") or kernel, axes)
+    padding = per_axis(arguments.get("padding") or (0,), axes)
+    dilation = per_axis(arguments.get("dilation") or (1,), axes)
+    meets = [
+        windows(*row).sum(0)
+        for row in zip(x.shape[2:], shape[2:], kernel, stride, padding, dilation, strict=True)
+    ]
+    n = math.prod(kernel)
+    found = [largest(run, part, n) for part in x.parts]
+    parts = tuple(one for one, _ in found)
+    roles = (*x.roles[:2], *((("p", size),) for size in shape[2:]))
+    value = replace(x, shape=shape, roles=roles, parts=tuple(
+        replace(p, profile=over_windows(part.profile, meets)) for p, part in zip(parts, x.parts, strict=True)
+    ))  # fmt: skip
+    share = math.prod(shape[2:]) / math.prod(x.shape[2:])
+    shared = overlap(kernel, stride)
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        rows = zip(matched(gradients[0], value), x.parts, found, strict=True)
+        back = tuple(won(run, g, own, chance, share, shared) for g, own, (_, chance) in rows)
+        return {"self": Gradient(back, gradients[0].spread)}
+
+    rest = tuple(Missing("the places of the largest") for _ in node.outputs[1:])
+    return Outcome((value, *rest), pull)
+
+
+def over_windows(profile: Any, meets: Sequence[Any]) -> Any:
+    """A profile averaged over windows."""
+    import numpy
+
+    for place, matrix in enumerate(meets):
+        axis = 2 + place
+        if profile.shape[axis] > 1:
+            moved = numpy.tensordot(matrix / matrix.sum(1, keepdims=True), profile, (1, axis))
+            profile = numpy.moveaxis(moved, 0, axis)
+    return normalised(narrowed(profile))[0]
+
+
+def largest(run: Any, part: Part, n: int) -> tuple[Part, Any]:
+    """The largest of ``n`` exchangeable entries, and for each particle its chance to be it."""
+    import numpy
+    from scipy.special import ndtr
+
+    z = part.z
+    samples = z.shape[1]
+    order = numpy.argsort(z[SELF])
+    ordered = z[SELF][order]
+    mean, q = part.mean, part.q
+    variance = max(q - mean**2, 1e-300)
+
+    def shared(replica: int) -> float:
+        return min(max((part.correlation(replica) * q - mean**2) / variance, 0.0), 1.0)
+
+    near, example = shared(POSITION), min(shared(2), max(shared(POSITION), shared(2)))
+    common = correlations(1.0, min(example / near, 1.0) if near > 0 else 0.0, 0.0)
+    base = run.noise.gaussian(common) * math.sqrt(near)
+    best = numpy.full((4, samples), -numpy.inf)
+    for _ in range(n):
+        own = run.noise.random.standard_normal((4, samples))
+        best = numpy.maximum(best, base + math.sqrt(1 - near) * own)
+    places = numpy.clip((ndtr(best) * samples).astype(int), 0, samples - 1)
+    rank = numpy.empty(samples)
+    rank[order] = (numpy.arange(samples) + 0.5) / samples
+    power = (n - 1) * (1 - near)
+    chance = (power + 1) * rank**power
+    return Part(part.size, ordered[places], part.profile), chance / chance.mean()
+
+
+def overlap(kernel: Sequence[int], stride: Sequence[int]) -> float:
+    """How many other windows have the same largest entry, on average."""
+    each = [
+        [max(k - abs(d) * s, 0) for d in range(-k, k + 1)]
+        for k, s in zip(kernel, stride, strict=True)
+    ]
+    n, total = math.prod(kernel), 0.0
+    grid = [1.0]
+    for row in each:
+        grid = [a * b for a in grid for b in row]
+    for common in grid:
+        if 0 < common < n:
+            total += common / (2 * n - common)
+    return total
+
+
+def won(run: Any, g: Part, own: Part, chance: Any, share: float, shared: float) -> Part:
+    """The gradient goes to the largest of each window."""
+    import numpy
+
+    k = list(g.k or tuple(g.correlation(r) for r in (1, 2, 3)))
+    more = 1 + shared * k[0]
+    q = g.q * share * more
+    drawn = fresh(run.noise, q, tuple(k), flat(own.profile.ndim), own.size)
+    z = drawn.z * numpy.sqrt(chance)
+    now = float((z[SELF] ** 2).mean())
+    z = z * math.sqrt(q / now) if now > 0 else z
+    back = (clamp(k[0] * share / more), clamp(k[1] * share), k[2])
+    return Part(own.size, z, drawn.profile, back)
+
+
+__all__ = ["UNIT", "role_of"]

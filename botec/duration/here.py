@@ -1,0 +1,185 @@
+"""This machine's speeds: measured ones where it is calibrated, else a stated assumption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import exp, log
+from typing import TYPE_CHECKING, Any
+
+from botec.analyses.count import Counts
+from botec.analyses.duration.classes import BACKWARD, MULTIPLYING, class_of, dtype_of, multiplies
+from botec.analyses.duration.speeds import (
+    MEASURED, SHEET, Rate, Speeds, constant, fitted,
+)  # fmt: skip
+from botec.poly import at
+from botec.program import Program
+from botec.report import Column, Report, Section, Table, Text
+from botec.units import Quantity
+
+if TYPE_CHECKING:
+    from botec.measure.calibration import Calibration, Sample
+
+# A core of a server of these years, where nobody has measured: 2.5 GHz x 2 units x 16 numbers x 2,
+# of which a framework reaches half, and what one core draws from its memory.
+ASSUMED_RATE, ASSUMED_BANDWIDTH = 80e9, 12e9
+ASSUMED_CALL = 3e-6
+ASSUMED_BAND = 0.3, 3.0
+SHARP = 50.0  # measured rates hold both roofs already: the larger of the two counts
+BY_SIZE = {"matmul", "batched matmul", "attention", "attention" + BACKWARD}
+USUAL = "elementwise"
+
+
+def assumed() -> Speeds:
+    """A machine nobody has measured, and that is said."""
+    words = (
+        "This machine is not calibrated: a server's core of "
+        f"{Quantity(ASSUMED_RATE, 'flop/s')} and {Quantity(ASSUMED_BANDWIDTH, 'B/s')} stands "
+        "for it. botec calibrate measures this one in ten seconds.",
+    )
+    shares = fitted()["operations"]
+    return Speeds(
+        title="this machine (assumed)", basis=SHEET,
+        products={(name, "float32"): constant(ASSUMED_RATE * own) for name, own in shares.items()},
+        memory={(name, ""): constant(ASSUMED_BANDWIDTH * min(own, 1.0))
+                for name, own in fitted()["bytes"].items()},
+        overhead=ASSUMED_CALL, view=ASSUMED_CALL, sharpness=fitted()["sharpness"],
+        low=ASSUMED_BAND[0], high=ASSUMED_BAND[1],
+        peaks={"float32": ASSUMED_RATE}, bandwidth=ASSUMED_BANDWIDTH, notes=words,
+    )  # fmt: skip
+
+
+def known(train: bool) -> Speeds | None:
+    """What this machine was measured to reach; ``None`` where it was not."""
+    from botec.measure.calibration import kept
+
+    found = kept()
+    return speeds_from(found, train) if found else None
+
+
+def speeds_from(found: Calibration, train: bool) -> Speeds:
+    """Rates by class of a calibration's samples."""
+    from botec.measure.calibration import by_class
+
+    products, memory = {}, {}
+    for (name, dtype), samples in by_class(found.samples).items():
+        if name.removesuffix(BACKWARD) in MULTIPLYING:
+            products[name, dtype] = product_rate(name, samples)
+        else:
+            memory[name, dtype] = moving_rate(samples)
+    peaks, bandwidth = roofs(found.samples)
+    memory.update({(name, ""): constant(bandwidth) for name, _ in products})
+    band = fitted()["bands"][f"{MEASURED}.{'train' if train else 'infer'}"]
+    each = found.train if train else found.infer
+    return Speeds(
+        title=f"{found.machine}, {found.threads} threads", basis=MEASURED, products=products,
+        memory=memory, overhead=each, view=each, sharpness=SHARP,
+        low=band["low"] - found.spread / 2, high=band["high"] + found.spread / 2,
+        peaks=peaks, bandwidth=bandwidth, notes=tuple(warnings(found)),
+    )  # fmt: skip
+
+
+def product_rate(name: str, samples: list[Sample]) -> Rate:
+    """Products follow their size; a class of convolutions has the mean of its logarithms."""
+    rates = {one.operations: one.operations / one.seconds for one in samples}
+    if name in BY_SIZE:
+        sizes = sorted(rates)
+        return Rate(tuple(sizes), tuple(rates[size] for size in sizes))
+    return constant(exp(sum(map(log, rates.values())) / len(rates)))
+
+
+def moving_rate(samples: list[Sample]) -> Rate:
+    """Bytes a second by the bytes of a call."""
+    rates = {one.bytes: one.bytes / one.seconds for one in samples}
+    sizes = sorted(rates)
+    return Rate(tuple(sizes), tuple(rates[size] for size in sizes))
+
+
+def roofs(samples: Iterable[Sample]) -> tuple[dict[str, float], float]:
+    """The best product of each type, and the bandwidth of the largest sum of two tensors."""
+    peaks: dict[str, float] = {}
+    widest: tuple[float, float] = (0.0, 1.0)
+    for one in samples:
+        if one.operations:
+            peaks[one.dtype] = max(peaks.get(one.dtype, 0.0), one.operations / one.seconds)
+        if one.name == USUAL:
+            widest = max(widest, (one.bytes, one.bytes / one.seconds))
+    return peaks, widest[1]
+
+
+def warnings(found: Calibration) -> Iterable[str]:
+    """How it was measured, and whether the machine was its user's alone."""
+    from botec.measure.calibration import BUSY
+
+    yield (
+        f"Calibrated {found.date} with torch {found.torch}, {found.threads} threads; repeated "
+        f"measurements differ by {found.spread:.0%}."
+    )
+    if found.spread > BUSY:
+        yield "The machine was busy when it was calibrated: calibrate again when it is idle."
+
+
+def exact(program: Program, base: Speeds) -> Speeds:
+    """``base`` with every distinct op of the program timed here, its data out of the caches."""
+    from botec.measure.exact import seconds_of, signature
+    from botec.write.progress import tell
+
+    lines = [
+        line for line in Counts(program, program.stream()).lines if class_of(line.call, line.phase)
+    ]
+    calls = [line.call for line in lines]
+    asked = program.asked
+    found = seconds_of(calls, asked, lambda done: tell(f"op {done} of at most {len(calls)}"))
+    sums: dict[tuple[Any, ...], list[float]] = {}
+    alone = 0
+    for line in lines:
+        seconds = found[signature(line.call, asked)]
+        if seconds is None:
+            alone += line.times
+            continue
+        key = key_of(line, asked)
+        both = sums.setdefault(key, [0.0, 0])
+        both[0] += seconds * line.times
+        both[1] += line.times
+    band = fitted()["bands"][f"exact.{'train' if program.setting.train else 'infer'}"]
+    words = f"Every distinct op was timed on this machine ({len(found)} of them), caches swept."
+    more = (f"{alone} ops could not be run alone; their classes stand for them.",) if alone else ()
+    return replace(
+        base, exact={key: total / times for key, (total, times) in sums.items()},
+        low=band["low"], high=band["high"], basis=MEASURED, notes=(words, *more, *base.notes),
+    )  # fmt: skip
+
+
+def key_of(line: Any, point: Any) -> tuple[Any, ...]:
+    """How a timed op is found again: class, type, operations and bytes."""
+    name = class_of(line.call, line.phase)
+    products = 2 * (line.costs["multiplications"] or 0) if name and multiplies(name) else 0
+    return name, dtype_of(line.call), at(products, point), at(line.costs["bytes"], point)
+
+
+def report(found: Calibration, path: str) -> Report:
+    """What was measured, as a page."""
+    from botec import __version__
+    from botec.measure.calibration import by_class
+
+    rows = []
+    for (name, dtype), samples in sorted(by_class(found.samples).items()):
+        works = [(one.operations or one.bytes) / one.seconds for one in samples]
+        unit = "flop/s" if samples[0].operations else "B/s"
+        spread = max(one.spread for one in samples)
+        rows.append(
+            (name, dtype, str(Quantity(min(works), unit)), str(Quantity(max(works), unit)),
+             f"{spread:.0%}")
+        )  # fmt: skip
+    columns = tuple(map(Column, ("kind of op", "type", "slowest", "fastest", "spread")))
+    asking = (
+        ("an op alone", found.call), ("an op of a network, inference", found.infer),
+        ("an op of a network, training", found.train),
+    )  # fmt: skip
+    tables = (
+        Table("What each kind of op reaches", columns, tuple(rows)),
+        Table("What asking costs", (Column("call"), Column("time", "s")), asking),
+    )
+    words = tuple(Text(text) for text in warnings(found))
+    model = {"name": found.machine, "kept in": path, "taken": f"{found.seconds:.1f} s"}
+    return Report(model, {}, {}, (Section("Calibration", (*words, *tables)),), (), __version__)

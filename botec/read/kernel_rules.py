@@ -1,0 +1,497 @@
+"""What the host code of CUDA's kernels takes, makes and gives back, op by op, in order.
+
+Each rule names the function of PyTorch 2.13 it follows. An op without a rule makes its outputs in
+order and takes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botec.calls import ITEM_BYTES, Tensor
+from botec.poly import product, round_up
+from botec.read.kernels import (
+    HOST,
+    Look,
+    Step,
+    bytes_of,
+    give,
+    is_channels_last,
+    is_layout,
+    is_packed,
+    out,
+    take,
+)
+from botec.read.reduction import processors, reduction, staging_bytes
+from botec.read.sorting import SINGLE_TILE, scan_bytes, sort_bytes
+
+HALF = ("float16", "bfloat16")
+MOST_UNSORTED = 3072  # rows whose gradients one kernel adds without sorting them
+ROWS_OF_A_PART = 10  # ``NROWS_PER_THREAD``
+THREADS_OF_A_BLOCK = 1024
+BLOCKS_OF_A_PROCESSOR = 4  # ``MAX_ATOMIC_ACCUM_BLOCKS_PER_SM``
+EMBEDDING = "aten.embedding_dense_backward"
+
+
+def divided(size: Any, unit: int) -> Any:
+    """How many units cover a size."""
+    return round_up(size, unit) // unit
+
+
+def accumulated(dtype: str) -> str:
+    """The type in which a kernel adds up (``acc_type``)."""
+    return "float32" if dtype in HALF else dtype
+
+
+# --- attention ----------------------------------------------------------------------------------
+
+
+def efficient(look: Look) -> list[Step]:
+    """``_efficient_attention_forward``: the seeds stay on the host; sums of wide heads in fp32."""
+    query, value = look["query"], look["value"]
+    steps = out(0, 1)
+    if query.dtype in HALF and look.number(value.shape[-1]) > 128:
+        batch, heads, length, _ = query.shape
+        steps += take("sums", batch * heads * length * value.shape[-1] * 4)
+    return [*steps, (HOST, 2, None), (HOST, 3, None)]
+
+
+def efficient_backward(look: Look) -> list[Step]:
+    """``_efficient_attention_backward``: the gradient packed row by row, the rows' sums of gradient
+    times output, then a workspace.
+
+    Kernels of 16-bit types make the sums themselves; those of float32 are made before, through the
+    product in full. The workspace holds tiles of the queries' gradient (``kernel_backward.h``).
+    """
+    query, value = look["query"], look["value"]
+    batch, heads, length, _ = query.shape
+    sums = batch * heads * length * 4
+    begin = [*row_by_row(look, "grad_out_"), *out()]
+    end = [*take("workspace", batch * heads * workspace_of_a_head(look))]
+    end += give("delta", "sums", "workspace", "grad_out_")
+    if query.dtype in HALF:
+        return [*begin, *take("delta", sums), *end]
+    product_bytes = batch * heads * length * value.shape[-1] * 4
+    made = [*take("product", product_bytes), *take("sums", sums)]
+    if look.number(heads) > 1 and look.number(length) > 1:  # else the transpose lies packed
+        made += [*take("delta", sums), *give("sums")]
+    return [*begin, *made, *give("product"), *end]
+
+
+def row_by_row(look: Look, name: str) -> list[Step]:
+    """A copy with heads inside of rows, where a tensor of (batch, heads, rows, width) lies other
+    wise (``transpose(1, 2).contiguous()``)."""
+    layout = look.layouts.get(name)
+    if not is_layout(layout) or len(layout[0]) != 4:
+        return []
+    axes = (0, 2, 1, 3)
+    if is_packed([layout[0][i] for i in axes], [layout[1][i] for i in axes]):
+        return []
+    return take(name, bytes_of(look[name]))
+
+
+def workspace_of_a_head(look: Look) -> Any:
+    """Bytes for one head: ``workspace_strideBH`` of the kernel the dispatch takes."""
+    query, key, value = look["query"], look["key"], look["value"]
+    batch, heads, length, width = query.shape
+    rows, columns, most = backward_tile(look)
+    parts = divided(length, rows) * divided(width, rows) * (16 + rows * rows * 4)
+    if query.dtype in HALF and most > rows:  # the keys' gradients do not fit in registers either
+        splits = divided(look.number(key.shape[2]), columns)
+        splits = max(1, min(splits, 200 // (look.number(batch) * look.number(heads))))
+        for one in (width, value.shape[-1]):
+            parts += splits * columns * round_up(one, rows) * 4
+    return parts
+
+
+def backward_tile(look: Look) -> tuple[int, int, int]:
+    """Rows and columns of a tile, and the head width the kernel is made for (``cutlassB.h``)."""
+    width = max(look.number(look["query"].shape[-1]), look.number(look["value"].shape[-1]))
+    large = look.capability not in (75, 86, 89, 120)  # enough shared memory for the large tiles
+    if look["query"].dtype not in HALF or width <= 64:
+        return 64, 64, 64
+    if width <= 96 and look.capability in (86, 89):
+        return 128, 64, 96
+    if width <= 128:
+        return (128, 128, 128) if large else (64, 64, 128)
+    return (128, 64, 65536) if large else (64, 64, 65536)
+
+
+def flash_backward(look: Look) -> list[Step]:
+    """Row sums and the queries' gradient in float32, rows in blocks of 128; grouped keys expanded.
+
+    ``mha_bwd`` of ``flash_api.cpp``.
+    """
+    query, key = look["query"], look["key"]
+    batch, heads, length, width = query.shape
+    rows = round_up(length, 128)
+    padded = round_up(width, 32) if width <= 128 else 192 if width <= 192 else 256
+    steps = [
+        *row_by_row(look, "grad_out"), *row_by_row(look, "out"), *out(),
+        *take("sums", batch * heads * rows * 4),
+        *take("queries", batch * rows * heads * padded * 4),
+    ]  # fmt: skip
+    keys = ()
+    if key.shape[1] != heads:
+        expanded = batch * key.shape[2] * heads * width * ITEM_BYTES[query.dtype]
+        steps += [*take("keys", expanded), *take("values", expanded)]
+        keys = ("values", "keys")
+    return [*steps, *give(*keys, "queries", "sums", "out", "grad_out")]
+
+
+# --- norms, softmax, dropout --------------------------------------------------------------------
+
+
+def row_norm(look: Look) -> list[Step]:
+    """``layer_norm_cuda`` (and the root-mean-square one): a packed copy of the input."""
+    return [*look.copy("input"), *out(), *give("input")]
+
+
+def row_norm_backward(look: Look) -> list[Step]:
+    """``layer_norm_backward_cuda``: the input's copy, the gradients, the copy of their own one."""
+    gradient = "grad_out"
+    return [
+        *look.copy("input"), *out(), *look.copy(gradient), *give(gradient, "input"),
+    ]  # fmt: skip
+
+
+def group_norm(look: Look) -> list[Step]:
+    """``GroupNormKernelImpl``: factor and shift of every channel of every example."""
+    if look.number(look["HxW"]) == 1 or look["weight"] is None:
+        return out()
+    size = look["N"] * look["C"] * ITEM_BYTES[accumulated(look["input"].dtype)]
+    return [*out(), *take("factor", size), *take("shift", size), *give("shift", "factor")]
+
+
+def group_norm_backward(look: Look) -> list[Step]:
+    """``GroupNormBackwardKernelImpl``: sums by channel, by group, and the input's factors."""
+    if look.number(look["HxW"]) == 1:
+        return out()
+    item = ITEM_BYTES[accumulated(look["input"].dtype)]
+    channels, groups = look["N"] * look["C"] * item, look["N"] * look["group"] * item
+    names = {"ds": channels, "db": channels, "c2": groups, "c3": groups}
+    if look["weight"] is not None:
+        names["c1"] = channels
+    taken = [step for name, size in names.items() for step in take(name, size)]
+    return [*out(), *taken, *give(*reversed(names))]
+
+
+def softmax(look: Look) -> list[Step]:
+    """``host_softmax``: the output, then a packed copy of the input."""
+    return [*out(), *look.copy("self"), *give("self")]
+
+
+def safe_softmax(look: Look) -> list[Step]:
+    """``_safe_softmax``: where all is minus infinity, which rows, and the zero put there."""
+    x, axis = look["self"], look["dim"]
+    rows = product(size for place, size in enumerate(x.shape) if place != axis % len(x.shape))
+    item = ITEM_BYTES[look.call.results[0].dtype]
+    return [
+        *out(), *take("masked", x.elements), *take("rows", rows), *take("zero", item),
+        *give("zero", "rows", "masked"),
+    ]  # fmt: skip
+
+
+def softmax_backward(look: Look) -> list[Step]:
+    """``softmax_backward_cuda_out``: gradient times output in full, packed where it is not."""
+    product_bytes = bytes_of(look["grad_output"])
+    steps = [*out(), *take("product", product_bytes)]
+    if not look.packed("grad_output") and not look.packed("output"):
+        steps += take("packed", product_bytes)
+    return [*steps, *look.copy("output"), *give("output", "packed", "product")]
+
+
+def log_softmax_backward(look: Look) -> list[Step]:
+    """``host_softmax_backward``: packed copies of both."""
+    return [
+        *out(), *look.copy("grad_output"), *look.copy("output"), *give("output", "grad_output"),
+    ]  # fmt: skip
+
+
+def dropout(look: Look) -> list[Step]:
+    """``dropout_cuda``: the mask comes first."""
+    return out(1, 0) if look["train"] is not False else out()
+
+
+def reduced(look: Look) -> list[Step]:
+    """``gpu_reduce_kernel``: the result, then the buffer and counters of a sum over blocks."""
+    layout = look.layouts.get("self")
+    if not is_layout(layout) or not layout[0]:
+        return out()
+    tensor, axes = look["self"], axes_of(look["dim"], len(layout[0]))
+    shape = [look.number(size) for size in tensor.shape]
+    item = ITEM_BYTES.get(tensor.dtype, 1)
+    one = reduction(shape, strides_at(layout, shape), axes, item, sum_item(look))
+    inside = product(size for axis, size in enumerate(tensor.shape) if axis in axes)
+    across = product(size for axis, size in enumerate(tensor.shape) if axis not in axes)
+    staged = staging_bytes(one, look.capability, inside, across)
+    if staged is None:
+        return out()
+    return [
+        *out(), *take("parts", staged[0]), *take("counters", staged[1]), *give("counters", "parts"),
+    ]  # fmt: skip
+
+
+def axes_of(axes: Any, count: int) -> list[int]:
+    """The axes a reduction is over; none named means all."""
+    if axes is None or axes == ():
+        return list(range(count))
+    named = axes if isinstance(axes, (tuple, list)) else [axes]
+    return [axis % count for axis in named]
+
+
+def strides_at(layout: Any, shape: Any) -> list[int]:
+    """Strides of a dense tensor at other sizes, its axes in the traced order."""
+    if list(layout[0]) == list(shape) or not is_dense(*layout[:2]):
+        return list(layout[1])
+    order = sorted(range(len(shape)), key=lambda i: (layout[1][i], layout[0][i]))
+    strides, stride = [0] * len(shape), 1
+    for axis in order:
+        strides[axis] = stride
+        stride *= max(shape[axis], 1)
+    return strides
+
+
+def sum_item(look: Look) -> int:
+    """Bytes of what a reduction adds up: wider for 16-bit types, four numbers for a variance."""
+    kind = look["self"].dtype
+    if look.call.op in ("aten.var", "aten.var_mean", "aten.std", "aten.std_mean"):
+        return 32 if kind == "float64" else 16
+    if look.call.op in ("aten.any", "aten.all"):
+        return 1
+    made = look.call.results[0].dtype if look.call.results else kind
+    return ITEM_BYTES.get(accumulated(made if kind not in HALF else kind), 4)
+
+
+# --- products and convolutions -------------------------------------------------------------------
+
+
+def matrix_product(look: Look) -> list[Step]:
+    """``prepare_matrix_for_cublas``: operands no leading dimension can describe are copied."""
+    names = [name for name in ("self", "mat1", "batch1", "vec", "mat2", "batch2") if look[name]]
+    if look["mat1"] is not None or look["batch1"] is not None:
+        names.remove("self")
+    copied = [name for name in names if not leads(look.layouts.get(name))]
+    steps = [step for name in copied for step in take(name, bytes_of(look[name]))]
+    return [*out(), *steps, *give(*reversed(copied))]
+
+
+def leads(layout: Any) -> bool:
+    """Whether the last two axes are rows or columns at a fixed distance."""
+    if not is_layout(layout) or len(layout[0]) < 2:
+        return True
+    (rows, columns), (down, across) = layout[0][-2:], layout[1][-2:]
+    if len(layout[0]) == 2 and is_dense(*layout[:2]):
+        return True
+    return (across == 1 and down >= max(1, columns)) or (down == 1 and across >= max(1, rows))
+
+
+def is_dense(shape: Any, strides: Any) -> bool:
+    """Whether the entries fill their memory, in whatever order."""
+    order = sorted((i for i in range(len(shape)) if shape[i] > 1), key=lambda i: -strides[i])
+    return is_packed([shape[i] for i in order], [strides[i] for i in order])
+
+
+def convolution(look: Look) -> list[Step]:
+    """``_convolution`` and ``cudnn_convolution``: input packed, output, filters packed."""
+    if own_depthwise(look):
+        return [*look.copy("input"), *out(), *give("input")]
+    last = last_channels(look, "input", "weight")
+    return [
+        *packed_as(look, "input", last), *out(), *packed_as(look, "weight", last),
+        *give("weight", "input"),
+    ]  # fmt: skip
+
+
+def convolution_backward(look: Look) -> list[Step]:
+    """``convolution_backward``: of the input, of the filters, then of the bias."""
+    if own_depthwise(look):
+        copies = [*look.copy("grad_output"), *look.copy("input")]
+        return [*copies, *out(), *give("input", "grad_output")]
+    last = last_channels(look, "input", "weight")
+    mask = look["output_mask"] or (True, True, True)
+    steps = [*packed_as(look, "input", last), *packed_as(look, "grad_output", last)]
+    place = 0
+    if mask[0]:
+        steps += [*out(place), *packed_as(look, "weight", last), *give("weight")]
+        place += 1
+    steps += out(place) if mask[1] else []
+    return [*steps, *give("grad_output", "input"), *out()]
+
+
+def own_depthwise(look: Look) -> bool:
+    """Whether PyTorch's own kernel for one filter a channel runs (``use_cudnn_depthwise``)."""
+    x, weight = look["input"], look["weight"]
+    if look["transposed"] or len(x.shape) not in (4, 5) or last_channels(look, "input", "weight"):
+        return False
+    groups, channels = look["groups"], look.number(x.shape[1])
+    wide = x.dtype in HALF and channels >= 32 and len(x.shape) == 4
+    alone = groups == channels > 1 and look.number(weight.shape[0]) % channels == 0
+    return alone and not wide
+
+
+def last_channels(look: Look, *names: str) -> bool:
+    """Whether cuDNN works with the channels innermost (``cudnn_conv_suggest_memory_format``)."""
+    if look["input"].dtype == "float64":
+        return False
+    return any(look.channels_last(name) for name in names)
+
+
+def packed_as(look: Look, name: str, last: bool) -> list[Step]:
+    """A copy of an argument in the layout the kernel works in, where it lies in another."""
+    layout = look.layouts.get(name)
+    if not last or not is_layout(layout) or len(layout[0]) not in (4, 5):
+        return look.copy(name)
+    axes = (0, *range(2, len(layout[0])), 1)
+    if is_packed([layout[0][i] for i in axes], [layout[1][i] for i in axes]):
+        return []
+    return take(name, bytes_of(look[name]))
+
+
+# --- look-ups, indices, moves --------------------------------------------------------------------
+
+
+def embedding(look: Look) -> list[Step]:
+    """``embedding``: the indices in one row, copied where no view of them is one."""
+    layout = look.layouts.get("indices")
+    if not is_layout(layout) or in_one_row(*layout[:2]):
+        return out()
+    return [*take("indices", bytes_of(look["indices"])), *out(), *give("indices")]
+
+
+def in_one_row(shape: Any, strides: Any) -> bool:
+    """Whether one distance leads from every entry to the next (``reshape(-1)`` is a view)."""
+    kept = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size != 1]
+    if any(size == 0 for size, _ in kept):
+        return True
+    return all(a[1] == b[0] * b[1] for a, b in zip(kept, kept[1:], strict=False))
+
+
+def embedding_backward(look: Look) -> list[Step]:
+    """``embedding_dense_backward_cuda``: more than 3,072 rows are sorted and added in parts."""
+    copies = [*look.copy("indices"), *look.copy("grad_output")]
+    end = give("grad_output", "indices")
+    count = look["indices"].elements
+    if look.number(count) <= MOST_UNSORTED and not look["scale_grad_by_freq"]:
+        return [*copies, *out(), *end]
+    each = ITEM_BYTES[look["indices"].dtype]
+    sort = sorted_pairs(count * each, count, look.number(look["num_weights"]), look)
+    return [*copies, *sort, *give("range"), *out(), *added_in_parts(look, count, each), *end]
+
+
+def sorted_pairs(row: Any, count: Any, most: int, look: Look) -> list[Step]:
+    """Sorted keys, where they came from, the row of numbers, and the sort's own memory."""
+    few = look.number(count) <= SINGLE_TILE
+    return [
+        *take("sorted", row), *take("origin", row), *take("range", row),
+        *take("sort", sort_bytes(count, most, few)), *give("sort"),
+    ]  # fmt: skip
+
+
+def added_in_parts(look: Look, count: Any, each: int) -> list[Step]:
+    """``embedding_backward_cuda_kernel``: segments of equal indices, in parts of ten rows."""
+    weights, width = look["num_weights"], look["grad_output"].shape[-1]
+    segments = count if look.number(count) <= look.number(weights) else weights
+    parts = count // ROWS_OF_A_PART + segments
+    last = each * parts
+    if not fused(look, look.number(segments), look.number(parts)):
+        last = parts * width * ITEM_BYTES[accumulated(look["grad_output"].dtype)]
+    steps = [
+        *take("starts", count * each), *take("number", 8), *take("keys", count * each),
+        *take("unique", scan_bytes(count)), *give("unique", "keys"),
+        *take("partials", segments * each), *take("offsets", segments * each),
+        *take("scan", scan_bytes(segments)), *give("scan"), *take("total", 8),
+        *take("places", parts * each), *take("last", last),
+    ]  # fmt: skip
+    if look["grad_output"].dtype in HALF and fused(look, look.number(segments), look.number(parts)):
+        steps += [*take("sums", look["num_weights"] * width * 4), *give("sums")]
+    names = ("last", "places", "total", "offsets", "partials", "number", "starts")
+    return [*steps, *give(*names, "origin", "sorted")]
+
+
+def fused(look: Look, segments: int, parts: int) -> bool:
+    """Whether few, long segments are added by one kernel with atomic sums."""
+    width = look.number(look["grad_output"].shape[-1])
+    warped = -(-width // 32) * 32
+    blocks = -(-segments * warped // min(warped, THREADS_OF_A_BLOCK))
+    enough = processors(look.capability)[0] * BLOCKS_OF_A_PROCESSOR
+    return blocks < enough and parts > 4 * blocks
+
+
+def index_put(look: Look) -> list[Step]:
+    """``index_put_with_sort_kernel``, where values are added up: the places are sorted first."""
+    indices = [one for one in look["indices"] or () if isinstance(one, Tensor)]
+    if not look["accumulate"] or not indices:
+        return out()
+    largest = max(indices, key=lambda one: look.number(one.elements))
+    count = largest.elements
+    steps = list(out(0)) if look.call.op == "aten.index_put" else []
+    for place in range(len(indices)):
+        kept = f"place {place}"
+        steps += [*take("wrapped", 8 * count), *take(kept, 8 * count), *give("wrapped")]
+        steps += give(kept) if place else []
+    written = product(look["self"].shape[place] for place in indexed(look))
+    steps += look.copy("values")
+    steps += sorted_pairs(8 * count, count, look.number(written) - 1, look)
+    return [*steps, *give("range", "origin", "sorted", "values", "place 0")]
+
+
+def indexed(look: Look) -> list[int]:
+    """The axes that are indexed."""
+    return [axis for axis, one in enumerate(look["indices"]) if isinstance(one, Tensor)]
+
+
+def roll(look: Look) -> list[Step]:
+    """``roll_common``: one axis after the other, the earlier results kept."""
+    shifts = look["shifts"]
+    many = len(shifts) if isinstance(shifts, (tuple, list)) else 1
+    steps = look.copy("self")
+    for turn in range(many - 1):
+        steps += [*take(f"turn {turn}", bytes_of(look["self"])), *give("self")]
+    return [*steps, *out(), *give("self", *(f"turn {turn}" for turn in reversed(range(many - 1))))]
+
+
+def packed_gradient(look: Look) -> list[Step]:
+    """Backward kernels that work on a packed gradient (pooling)."""
+    return [*out(), *look.copy("grad_output"), *give("grad_output")]
+
+
+RULES: dict[str, Callable[[Look], list[Step]]] = {
+    "aten._scaled_dot_product_efficient_attention": efficient,
+    "aten._scaled_dot_product_efficient_attention_backward": efficient_backward,
+    "aten._scaled_dot_product_flash_attention_backward": flash_backward,
+    "aten.native_layer_norm": row_norm,
+    "aten.native_layer_norm_backward": row_norm_backward,
+    "aten._fused_rms_norm": row_norm,
+    "aten._fused_rms_norm_backward": row_norm_backward,
+    "aten.native_group_norm": group_norm,
+    "aten.native_group_norm_backward": group_norm_backward,
+    "aten._softmax": softmax,
+    "aten._log_softmax": softmax,
+    "aten._safe_softmax": safe_softmax,
+    "aten._softmax_backward_data": softmax_backward,
+    "aten._log_softmax_backward_data": log_softmax_backward,
+    "aten.native_dropout": dropout,
+    "aten.mm": matrix_product,
+    "aten.addmm": matrix_product,
+    "aten.bmm": matrix_product,
+    "aten.baddbmm": matrix_product,
+    "aten.convolution": convolution,
+    "aten.convolution_backward": convolution_backward,
+    "aten.embedding": embedding,
+    EMBEDDING: embedding_backward,
+    "aten.index_put": index_put,
+    "aten.index_put_": index_put,
+    "aten._index_put_impl_": index_put,
+    "aten.roll": roll,
+    **dict.fromkeys(
+        (
+            "aten.sum", "aten.mean", "aten.prod", "aten.amax", "aten.amin", "aten.any", "aten.all",
+            "aten.linalg_vector_norm", "aten.var", "aten.var_mean", "aten.std", "aten.std_mean",
+        ),
+        reduced,
+    ),
+    "aten.adaptive_avg_pool2d_backward": packed_gradient,
+    "aten._adaptive_avg_pool2d_backward": packed_gradient,
+}

@@ -1,0 +1,439 @@
+"""A network with runs of equal blocks is traced with a few of them; the rest is spliced in.
+
+What makes this sound: the blocks are built the same (:mod:`botec.read.repeats`); the events of the
+inner ones repeat, storage by storage (:mod:`botec.read.splice`); a step with one unit more is what
+the splice says, event by event; and the forward pass of the whole network, traced at the asked
+point with every block in it, is the spliced one: whatever a block or its caller makes of a block's
+place in the list shows there. Where any of it fails, everything is traced.
+
+An optimizer's update knows no batch: it is run once, over all parameters.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cached_property
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from botec.errors import BotecError
+from botec.program import OP, PHASE, PHASES, Setting, Storage, Stream
+from botec.read.align import align
+from botec.read.recorder import META, Recorder
+from botec.read.repeats import Run, runs_of
+from botec.read.splice import (
+    EDGE,
+    SHORT,
+    Layers,
+    NotPeriodicError,
+    Rows,
+    Splice,
+    lengthened,
+)
+from botec.read.listening import listening, same_draws
+from botec.read.step import Subject, inputs_at, named, same_draws
+
+LEAST = SHORT + 3  # units that are worth it
+Point = Mapping[str, int]
+
+
+class ForwardDone(BaseException):
+    """The forward pass has been traced; the rest of the step is not wanted."""
+
+
+class ForwardOnly(Recorder):
+    """A recorder that ends the step where the backward pass would start."""
+
+    def phase(self, name: str) -> None:
+        """The step enters a phase; at the second one it ends."""
+        super().phase(name)
+        if name == "backward":
+            self.recording = False
+            raise ForwardDone
+
+
+class Gradients:
+    """Stands where an optimizer would: the gradients are there, none is used."""
+
+    state: Mapping[Any, Any] = {}
+
+
+class Short(Subject):
+    """A subject whose runs are a few units long."""
+
+    def __init__(self, full: Subject, runs: Sequence[Run]) -> None:
+        self.__dict__.update(full.__dict__)
+        self.full, self.runs, self.units = full, runs, SHORT
+        self.names = {id(one): name for name, one in full.module.named_parameters()}
+        if full.setting.optimizer:
+            self.optimizer = Gradients()
+        self.arounds: dict[Any, tuple[Stream, Any]] = {}
+        self.asked: Any = None
+        self.point: Point = {}
+
+    def run(self, point: Point) -> Recorder:
+        """The step at ``point`` with :data:`SHORT` units of every run."""
+        return self.with_units(point, SHORT)
+
+    def with_units(self, point: Point, units: int) -> Recorder:
+        """The step at ``point`` with as many units of every run."""
+        with shortened(self.runs, units):
+            recorder = self.record(Recorder(self.cache, self.capability is None), point)
+        self.full.loss = self.loss
+        return recorder
+
+    def update(self, recorder: Recorder) -> None:
+        """Keep what the backward pass left, and use none of it."""
+        recorder.phase("optimizer")
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                kept = (recorder.place(parameter.grad), layout_and_type(parameter.grad))
+                recorder.gradients[self.names[id(parameter)]] = kept
+                parameter.grad = None
+
+    # -- proofs -----------------------------------------------------------------------------
+
+    def prove(self, trace: Recorder, point: Point) -> None:
+        """Raises :class:`NotPeriodicError` where the splice of a trace is not the longer one."""
+        self.compare(trace, self.with_units(point, SHORT + 1), SHORT + 1)
+
+    def prove_forward(self, trace: Recorder, point: Point) -> None:
+        """Raises :class:`NotPeriodicError` where the splice is not the whole forward pass."""
+        forward = ForwardOnly(self.cache, self.capability is None)
+        with suppress(ForwardDone):
+            self.full.record(forward, point)
+        self.compare(trace, forward, None)
+
+    def compare(self, short: Recorder, other: Recorder, units: int | None) -> None:
+        """Raises :class:`NotPeriodicError` where a trace is not the splice of a short one."""
+        import numpy as np
+
+        mine, _ = self.spliced(rows_of(short), units)
+        theirs = rows_of(other)
+        length = len(theirs.kinds)
+        ops = theirs.kinds == OP
+        same = (
+            (units is None or len(mine.kinds) == length)
+            and np.array_equal(mine.kinds[:length], theirs.kinds)
+            and np.array_equal(mine.scopes[:length], theirs.scopes)
+            and np.array_equal(mine.index[:length][~ops], theirs.index[~ops])
+            and np.array_equal(
+                signatures_at(short, mine.index[:length][ops]),
+                signatures_at(other, theirs.index[ops]),
+            )
+            and np.array_equal(
+                sizes_at(short, mine.source[: len(theirs.born)]), sizes_at(other, theirs.source)
+            )
+        )
+        if not same:
+            raise NotPeriodicError("the splice is not the step")
+
+    # -- streams ----------------------------------------------------------------------------
+
+    def spliced(self, rows: Rows, units: int | None = None) -> tuple[Rows, list[Splice]]:
+        """Rows with all units of every run (or as many as said)."""
+        splices = []
+        for run in self.runs:
+            layers = Layers(run.first, run.scopes, units or run.count)
+            splice = lengthened(rows, layers, SHORT)
+            rows = splice.expanded()
+            splices.append(splice)
+        return rows, splices
+
+    def whole(self, stream: Stream, traces: Sequence[Recorder]) -> Stream:
+        """The stream with every block in it. Raises :class:`NotPeriodicError`."""
+        first = traces[0]
+        rows, splices = self.spliced(rows_of(first, stream))
+        gradients = self.weight_gradients(first, splices)
+        before, after = self.around({name: layout for name, (_, layout) in gradients.items()})
+        adopted = len(before.storages)
+        storages = [*with_inputs(before.storages, stream.storages), *copies(rows, stream)]
+        held = (rows.kinds != OP) & (rows.kinds != PHASE)
+        rows.index[held] += adopted
+        end = len(rows.kinds) if after is None else update_at(rows)
+        rows = Rows(rows.kinds[:end], rows.index[:end], rows.scopes[:end], *(None,) * 3)
+        joined = joined_rows(before, rows)
+        calls = list(stream.calls)
+        if after is not None:
+            places = [number + adopted for number, _ in gradients.values()]
+            tail = self.update_rows(after, adopted, places, storages, calls, fixed(stream, traces))
+            joined = [one + other for one, other in zip(joined, tail, strict=True)]
+        return Stream(stream.regime, tuple(calls), tuple(storages), *joined)
+
+    def weight_gradients(self, first: Recorder, splices: Sequence[Splice]) -> dict[str, tuple[int, Any]]:
+        """Every gradient of the whole network: its storage, its layout."""
+        adopted = first_phase(first)[1]
+        found: dict[str, tuple[int, Any]] = {}
+        for name, places in self.places.items():
+            kept = first.gradients.get(places[0])
+            if kept is None:
+                continue
+            number = kept[0] - adopted
+            for splice, (unit, place) in zip(splices, places[1], strict=True):
+                number = splice.storage(number, unit, place)
+            found[name] = (number, kept[1])
+        if len({number for number, _ in found.values()}) < len(found):
+            raise NotPeriodicError("gradients share memory")
+        return found
+
+    @cached_property
+    def places(self) -> dict[str, tuple[str, tuple[tuple[int, int], ...]]]:
+        """For every parameter: the one that is traced for it; its short unit and its own unit in
+        every run (-1 where it is in none)."""
+        paths = list(named(self.full.module))
+        number = {path: place for place, path in enumerate(paths)}
+        found = {}
+        for name, _ in self.full.module.named_parameters():
+            path, _, leaf = name.rpartition(".")
+            scope, units = number[path], []
+            for run in self.runs:
+                own = (scope - run.first) // run.scopes
+                if not 0 <= own < run.count:
+                    units.append((-1, -1))
+                    continue
+                short = short_unit(own, run.count)
+                scope -= (own - short) * run.scopes
+                units.append((short, own))
+            found[name] = (".".join(filter(None, (paths[scope], leaf))), tuple(units))
+        return found
+
+    def for_all(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of traced parameters, for every parameter they stand for."""
+        return {
+            name: found[traced] for name, (traced, _) in self.places.items() if traced in found
+        }
+
+    # -- the optimizer ----------------------------------------------------------------------
+
+    def around(self, layouts: Mapping[str, Any]) -> tuple[Stream, Any]:
+        """What is there before a step of the whole network, and its update (``None`` without)."""
+        key = tuple(layouts.items())
+        if key not in self.arounds:
+            updates = bool(self.full.setting.train and self.full.setting.optimizer)
+            if updates and self.full.optimizer is None:
+                self.full.make_optimizer()
+                primer = Recorder(self.cache)
+                primer.recording = False
+                self.updated(primer, layouts)
+            recorder = Recorder(self.cache, self.capability is None)
+            positional, keywords = inputs_at(self.source, self.setting, self.point)
+            given = [*positional, *keywords.values()]
+            self.full.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
+            events, numbers = len(recorder.kinds), len(recorder.sizes)
+            if updates:
+                self.updated(recorder, layouts)
+            whole = align([recorder], (), (self.point,))
+            before = replace(
+                whole,
+                storages=whole.storages[:numbers],
+                kinds=whole.kinds[:events],
+                index=whole.index[:events],
+                scopes=whole.scopes[:events],
+            )
+            self.arounds[key] = (before, (whole, recorder) if updates else None)
+        return self.arounds[key]
+
+    def updated(self, recorder: Recorder, layouts: Mapping[str, Any]) -> None:
+        """One update from gradients of these layouts."""
+        try:
+            for name, parameter in self.full.module.named_parameters():
+                if name in layouts:
+                    shape, strides, dtype = layouts[name]
+                    parameter.grad = torch.empty_strided(shape, strides, dtype=dtype, device=META)
+                    recorder.adopt(parameter.grad, "gradient")
+            counters = same_counters(self.full.optimizer if recorder.recording else None)
+            around = (same_draws(), torch.enable_grad(), counters)
+            with around[0], around[1], around[2], listening(recorder, self.capability):
+                self.full.update(recorder)
+                recorder.phase("end")
+        finally:
+            for parameter in self.parameters:
+                parameter.grad = None
+
+    def update_rows(
+        self,
+        after: Any,
+        adopted: int,
+        places: Sequence[int],
+        storages: list[Storage],
+        calls: list[Any],
+        known: Mapping[int, int],
+    ) -> list[Any]:
+        """The update's events, their storages and calls numbered as those of the whole step."""
+        whole, recorder = after
+        start = whole.kinds.index(PHASE)
+        fresh = len(storages)
+        where = [*range(adopted), *places]
+        where += range(fresh, fresh + len(whole.storages) - len(where))
+        storages += whole.storages[adopted + len(places) :]
+        call_at: dict[int, int] = {}
+        index = whole.index[start:]
+        for event, kind in enumerate(whole.kinds[start:]):
+            if kind == OP:
+                own = index[event]
+                if own not in call_at:
+                    signature = recorder.signatures[recorder.index[start + event]]
+                    call_at[own] = known.get(id(signature), len(calls))
+                    if call_at[own] == len(calls):
+                        calls.append(whole.calls[own])
+                index[event] = call_at[own]
+            elif kind != PHASE:
+                index[event] = where[index[event]]
+        return [whole.kinds[start:], index, whole.scopes[start:]]
+
+
+def shorter(subject: Subject, asked: Point) -> Short | None:
+    """The subject with its runs of equal blocks a few units long, where that changes nothing."""
+    if not plain_step(subject.setting) or subject.capability is not None:
+        return None
+    runs = runs_of(subject.module, subject.scopes, LEAST)
+    if not runs:
+        return None
+    short = Short(subject, runs)
+    short.point = asked
+    try:
+        short.asked = short.run(asked)
+        short.prove(short.asked, asked)
+        short.prove_forward(short.asked, asked)
+    except (NotPeriodicError, BotecError):  # the whole network will say it better
+        return None
+    return short
+
+
+def plain_step(setting: Setting) -> bool:
+    """Whether gradients are made once and used by the optimizer alone."""
+    usual = setting.zero_grad == "after" and setting.accumulate == 1
+    return usual and not (setting.first_step or setting.scaler or setting.master)
+
+
+@contextmanager
+def same_counters(optimizer: Any) -> Iterator[None]:
+    """Steps are counted on the host; every trace is of the same step."""
+    states = optimizer.state.values() if optimizer else ()
+    held = [value for state in states for value in state.values()]
+    counters = [one for one in held if isinstance(one, torch.Tensor) and not one.is_meta]
+    before = [one.clone() for one in counters]
+    yield
+    for one, value in zip(counters, before, strict=True):
+        one.copy_(value)
+
+
+@contextmanager
+def shortened(runs: Sequence[Run], units: int) -> Iterator[None]:
+    """The network with only the first ``units`` units of its runs."""
+    kept = [(run.container, run.container._modules) for run in runs]
+    try:
+        for run in runs:
+            children = list(run.container._modules.items())
+            cut, after = run.start + units * run.period, run.start + run.count * run.period
+            left = children[:cut] + children[after:]
+            if all(name == str(place) for place, (name, _) in enumerate(children)):
+                left = [(str(place), child) for place, (_, child) in enumerate(left)]
+            run.container._modules = type(run.container._modules)(left)
+        yield
+    finally:
+        for container, children in kept:
+            container._modules = children
+
+
+def short_unit(own: int, count: int) -> int:
+    """The traced unit that stands for one of ``count``."""
+    if own < EDGE:
+        return own
+    return SHORT - (count - own) if own >= count - EDGE else EDGE
+
+
+def layout_and_type(tensor: Any) -> tuple[Any, Any, Any]:
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
+def first_phase(trace: Recorder) -> tuple[int, int]:
+    """The event at which the step starts, and how many storages were there before."""
+    start = trace.kinds.index(PHASE)
+    return start, bisect_right(trace.numbered, start)
+
+
+def rows_of(trace: Recorder, stream: Stream | None = None) -> Rows:
+    """The step's events (of a stream made from the trace), storages counted from its start."""
+    import numpy as np
+
+    start, adopted = first_phase(trace)
+    kinds = np.array(trace.kinds[start:])
+    index = np.array((trace if stream is None else stream).index[start:])
+    held = (kinds != OP) & (kinds != PHASE)
+    index[held] -= adopted
+    if np.any(index < 0):
+        raise NotPeriodicError("something from before the step dies in it")
+    source = np.arange(adopted, len(trace.sizes))
+    scopes = [0] * len(source) if stream is None else [s.scope for s in stream.storages[adopted:]]
+    born = np.array(trace.numbered[adopted:]) - start
+    return Rows(kinds, index, np.array(trace.scopes[start:]), born, source, np.array(scopes))
+
+
+def signatures_at(trace: Recorder, index: Any) -> Any:
+    """Which call each op is, comparable between traces of one cache."""
+    import numpy as np
+
+    return np.array([id(signature) for signature in trace.signatures])[index]
+
+
+def sizes_at(trace: Recorder, numbers: Any) -> Any:
+    import numpy as np
+
+    return np.array(trace.sizes)[numbers]
+
+
+def update_at(rows: Rows) -> int:
+    """The event at which the optimizer starts."""
+    import numpy as np
+
+    wanted = PHASES.index("optimizer")
+    return int(np.flatnonzero((rows.kinds == PHASE) & (rows.index == wanted))[0])
+
+
+def with_inputs(storages: Sequence[Storage], traced: Sequence[Storage]) -> Iterator[Storage]:
+    """Storages from before a step, the inputs' sizes as formulas."""
+    inputs = iter([one for one in traced if one.role == "input"])
+    for one in storages:
+        yield one if one.role != "input" else replace(one, bytes=next(inputs).bytes)
+
+
+def copies(rows: Rows, stream: Stream) -> Iterator[Storage]:
+    """The storages of spliced rows, each a traced one in another module."""
+    known: dict[tuple[int, int], Storage] = {}
+    for key in zip(rows.source.tolist(), rows.scope_of.tolist(), strict=True):
+        if key not in known:
+            one = stream.storages[key[0]]
+            known[key] = Storage(one.bytes, one.role, key[1], one.name)
+        yield known[key]
+
+
+def joined_rows(before: Stream, rows: Rows) -> list[Any]:
+    """The events before a step and those of it."""
+    kind = type(before.kinds)
+    pairs = zip(
+        (before.kinds, before.index, before.scopes),
+        (rows.kinds, rows.index, rows.scopes),
+        strict=True,
+    )
+    return [one + kind("i", row.astype("int32").tobytes()) for one, row in pairs]
+
+
+def fixed(stream: Stream, traces: Sequence[Recorder]) -> dict[int, int]:
+    """Calls that are one and the same at every point, by that signature."""
+    found: dict[int, int] = {}
+    seen: set[int] = set()
+    for event, kind in enumerate(stream.kinds):
+        call = stream.index[event]
+        if kind == OP and call not in seen:
+            seen.add(call)
+            signatures = {id(trace.signatures[trace.index[event]]) for trace in traces}
+            if len(signatures) == 1:
+                found[signatures.pop()] = call
+    return found
