@@ -36,6 +36,16 @@ EDGE = 0.1  # logarithm of time from which an error counts by its size, not its 
 PULL = 3e-5  # how strongly a class is held at its usual efficiency
 USUAL_OPERATIONS, USUAL_BYTES, USUAL_OVERHEAD, USUAL_SHARPNESS = 0.8, 0.7, 4e-6, 2.5
 BAND = (0.1, 0.9)
+# Nothing multiplies faster than the peak (boost clocks allow a little), nothing reads much faster
+# than memory does even where caches help: without limits two roofs trade places.
+MOST_OPERATIONS, MOST_BYTES = np.log((0.05, 1.35)), np.log((0.08, 2.0))
+OVERHEADS, POWERS = np.log((1e-6, 1.2e-5)), np.log((1.0, 7.0))
+#: Bands of a calibrated machine and of ops timed one by one: benchmarks/accuracy/time_here.py.
+HERE = {
+    "measured-here.infer": (0.85, 1.2), "measured-here.train": (0.85, 1.2),
+    "exact.infer": (0.9, 1.12), "exact.train": (0.88, 1.15),
+}  # fmt: skip
+EXCHANGE = 0.1  # fitted to llm-foundry's tables of sharded training: accuracy/time_sharded.py
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class Set:
 
 @dataclass
 class Fitted:
-    """Logarithms of what was fitted; ``scalars`` multiply a table's times."""
+    """Logarithms of what was fitted; ``scalars`` multiply a device's times."""
 
     classes: Sequence[str]
     operations: Any
@@ -151,7 +161,7 @@ class Fitted:
         """Seconds of every model of a set's file."""
         times, *_ = seconds_of(one, slice(None), self)
         total = np.bincount(one.model, times, len(one.families))
-        return total * self.scalars.get(one.runs.name, 1.0)
+        return total * self.scalars.get(one.runs.device, 1.0)
 
 
 def seconds_of(one: Set, chosen: Any, fitted: Fitted) -> tuple[Any, ...]:
@@ -180,12 +190,12 @@ def seconds_of(one: Set, chosen: Any, fitted: Fitted) -> tuple[Any, ...]:
 def fit(sets: Sequence[Set], chosen: Sequence[Any], steps: int = 200) -> Fitted:
     """Efficiencies of all classes from several tables at once; ``chosen`` are the models of each.
 
-    The first table of every device has no scalar of its own but the first device's is 1. Errors
-    are Huber's, of logarithms, a table's mean each.
+    Every device has one scalar; the first one's is 1. Errors are Huber's, of logarithms, a table's
+    mean each.
     """
     classes = sets[0].classes
-    count, names = len(classes), [one.runs.name for one in sets]
-    start = np.zeros(2 * count + 2 + len(sets))
+    count, names = len(classes), list(dict.fromkeys(one.runs.device for one in sets))
+    start = np.zeros(2 * count + 2 + len(names))
     start[:count], start[count : 2 * count] = np.log(USUAL_OPERATIONS), np.log(USUAL_BYTES)
     start[2 * count :][:2] = np.log(USUAL_OVERHEAD), np.log(USUAL_SHARPNESS - 1)
     parts = [prepared(one, which) for one, which in zip(sets, chosen, strict=True)]
@@ -194,11 +204,16 @@ def fit(sets: Sequence[Set], chosen: Sequence[Any], steps: int = 200) -> Fitted:
         fitted = unpacked(x, classes, names)
         total, slope = 0.0, np.zeros_like(x)
         for place, (one, which) in enumerate(zip(sets, chosen, strict=True)):
-            total += one_loss(one, which, parts[place], fitted, x, place, slope)
+            own = names.index(one.runs.device)
+            total += one_loss(one, which, parts[place], fitted, x, own, slope)
         away = x - start
         return total + PULL * (away @ away), slope + 2 * PULL * away
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    limits = [*[MOST_OPERATIONS] * count, *[MOST_BYTES] * count, OVERHEADS, POWERS]
+    limits += [(None, None)] * len(names)
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": steps}
+    )
     return unpacked(found.x, classes, names)
 
 
@@ -340,6 +355,7 @@ def written(fitted: Fitted) -> str:
         "calibrated.train": band(held[ALL[2]].ratios),
         "data-sheet.infer": band(unseen),
         "data-sheet.train": wider(band(unseen), band(held[ALL[2]].ratios), band(infer)),
+        **HERE,
     }
     lines = [
         "# Class efficiencies for botec time; made by python -m benchmarks.fit_time, do not edit.",
@@ -365,8 +381,10 @@ def written(fitted: Fitted) -> str:
     for place, name in enumerate(fitted.classes):
         lines.append(f'"{name}" = {np.exp(fitted.bytes[place]):.4g}')
     lines += ["", "# How much longer a device takes than its sheet and the classes say."]
-    for name, scalar in device_scalars(fitted).items():
+    for name, scalar in fitted.scalars.items():
         lines += [f"[devices.{name}]", f"scalar = {scalar:.4g}"]
+    lines += ["", "# Share of a collective's time that shows though work could cover it.",
+              "[exchange]", f"share = {EXCHANGE}"]  # fmt: skip
     lines += ["", "# Four of five measured times lie between low and high times the predicted one."]
     for name, (low, high) in bands.items():
         lines += [f'[bands."{name}"]', f"low = {low:.4g}", f"high = {high:.4g}"]
@@ -376,11 +394,6 @@ def written(fitted: Fitted) -> str:
 def wider(one: tuple[float, float], two: tuple[float, float], base: tuple[float, float]) -> Any:
     """A training band for a device nobody timed: training's own, widened as inference's was."""
     return two[0] * one[0] / base[0], two[1] * one[1] / base[1]
-
-
-def device_scalars(fitted: Fitted) -> dict[str, float]:
-    """One scalar for each device: that of its inference table."""
-    return {name.split()[0]: scalar for name, scalar in fitted.scalars.items() if "infer" in name}
 
 
 def used(one: Set) -> set[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from botec.analyses.fit import CONTEXT, Fit, Room, weights_exceed
-from botec.analyses.verdict import REMEDIES, Tried, fit_figures, fit_sections
+from botec.analyses.remedies import parts_of, remedies
+from botec.analyses.verdict import Tried, fit_figures, fit_sections
 from botec.devices import Device, device, devices
-from botec.errors import BadInput, BotecError
+from botec.errors import BadInput, BotecError, OutsideRegime
 from botec.estimate import described, notes
 from botec.inputs import Input
 from botec.program import Program
@@ -31,8 +34,8 @@ def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> R
     target = device(name)
     asked = question(read(model, *inputs, **options), target, context)
     largest = {dimension: asked.largest(dimension) for dimension in asked.program.asked}
-    tried = [] if asked.fits else list(remedies(model, inputs, options, target, context))
-    return page(asked, largest, tried, target)
+    changes = [] if asked.fits else list(tried(model, inputs, options, asked, target))
+    return page(asked, largest, changes, target)
 
 
 def question(program: Program, target: Device, context: int) -> Fit:
@@ -43,22 +46,62 @@ def question(program: Program, target: Device, context: int) -> Fit:
     return Fit(program, Room(target.usable, context), program.asked)
 
 
-def remedies(model: Any, inputs: Any, options: Any, target: Device, context: int) -> Any:
+def tried(model: Any, inputs: Any, options: Any, asked: Fit, target: Device) -> Iterator[Tried]:
     """Each change alone, traced again; those a model or an optimizer refuses are left out."""
-    from botec.analyses.figures import Answers
-
-    for name, change in REMEDIES.items():
-        if not options.get("train", True) and "precision" not in change:
-            continue
-        if all(options.get(key) == value for key, value in change.items()):
-            continue
+    context = asked.room.context
+    parted = micro_batched(model, inputs, options, asked)
+    if parted is not None:
+        yield parted
+    for one in remedies(asked.program):
+        further = {name: value for name, value in options.items() if name not in asked.program.asked}
         try:
-            program = read(model, *inputs, **{**options, **change})
+            program = read(model, *inputs, **further, **{**asked.program.asked, **one.options})
         except BotecError:
             continue
-        answers = Answers(program)
-        flops = answers.here.total("flops", answers.phases).at(**program.asked)
-        yield Tried(name, question(program, target, context), flops)
+        yield Tried(one.name, question(program, target, context), work(program))
+
+
+def micro_batched(model: Any, inputs: Any, options: Any, asked: Fit) -> Tried | None:
+    """The same batch in as few equal micro-batches as fit, in the most there are where none do."""
+    first = next(iter(asked.program.asked), "")
+    setting, batch = asked.program.setting, asked.program.asked.get(first, 1)
+    parts = list(parts_of(batch))
+    if not setting.train or setting.accumulate > 1 or not parts:
+        return None
+    smaller = {**asked.program.asked, first: batch // parts[0]}
+    try:
+        program = read(model, *inputs, **{**options, "accumulate": parts[0], **smaller})
+    except BotecError:
+        return None
+    found = None
+    for many in parts:
+        point = {**smaller, first: batch // many}
+        try:
+            found = many, Fit(in_parts(program, many, point), asked.room, point)
+            if found[1].fits:
+                break
+        except OutsideRegime:
+            break
+    if found is None:
+        return None
+    name = f"the same {first} in {found[0]} micro-batches"
+    return Tried(name, found[1], work(found[1].program))
+
+
+def in_parts(program: Program, many: int, point: Any) -> Program:
+    """A program of two micro-batches as one of ``many``: the later one stands for the others."""
+    streams = tuple(replace(stream, repeated=many - 1) for stream in program.streams)
+    setting = replace(program.setting, accumulate=many)
+    return replace(program, asked=point, streams=streams, setting=setting)
+
+
+def work(program: Program) -> int:
+    """Multiplications of a step at the asked point."""
+    from botec.analyses.figures import Answers
+
+    answers = Answers(program)
+    found = answers.here.total("multiplications", answers.phases).at(**program.asked)
+    return int(found)
 
 
 def page(asked: Fit, largest: Any, tried: Any, target: Device) -> Report:

@@ -44,6 +44,7 @@ class Setting:
     freeze: tuple[str, ...] = ()
     train_only: tuple[str, ...] = ()
     lora: str = ""
+    attention: str = ""
     loss: str = ""
     inputs: tuple[str, ...] = ()
 

@@ -97,12 +97,12 @@ def line_through(across: tuple[int, ...], up: tuple[int, ...], size: int) -> Fra
     return slope * size + offset
 
 
-def parse_axes(texts: Iterable[str]) -> tuple[Axis, ...]:
-    """One axis for every text; several fields in one text go together, size by size.
+def parse_axes(texts: Iterable[str], least: int = 2) -> tuple[Axis, ...]:
+    """One axis for every text, of ``least`` sizes; fields in one text go together, size by size.
 
     Raises :class:`BadInput` for what is none, for a field that is named twice.
     """
-    axes = tuple(map(parse_axis, texts))
+    axes = tuple(parse_axis(text, least) for text in texts)
     names = [name for axis in axes for name in (axis.name, *axis.beside)]
     for name in names:
         if names.count(name) > 1:
@@ -110,7 +110,7 @@ def parse_axes(texts: Iterable[str]) -> tuple[Axis, ...]:
     return axes
 
 
-def parse_axis(text: str) -> Axis:
+def parse_axis(text: str, least: int = 2) -> Axis:
     """``hidden_size=512,1024 num_attention_heads=8,16``: one axis, its first field the letter."""
     asked = f"--vary {text}"
     found: dict[str, tuple[int, ...]] = {}
@@ -128,8 +128,8 @@ def parse_axis(text: str) -> Axis:
         raise BadInput(seen, "give as many of each, or a --vary of its own", asked)
     order = sorted(range(len(found[name])), key=found[name].__getitem__)
     rows = {key: tuple(values[place] for place in order) for key, values in found.items()}
-    if len(set(rows[name])) < max(2, len(rows[name])):
-        raise BadInput(f"{name} needs two sizes or more, all different", FORM, asked)
+    if len(set(rows[name])) < max(least, len(rows[name])):
+        raise BadInput(f"{name} needs {least} sizes or more, all different", FORM, asked)
     return Axis(name, rows[name], {key: rows[key] for key in others})
 
 

@@ -38,7 +38,8 @@ Coefficients: TypeAlias = dict[Part, dict[Monomial, int]]
 Fits: TypeAlias = dict[Part, dict[Monomial, dict[Powers, Fraction]]]
 
 PEAK = "memory.peak"
-MOST_SAMPLES = 6  # along one field: a polynomial of degree 4, and one more that proves it
+MOST_SAMPLES = 6  # along one field
+USUAL_DEGREE = 2  # of a width in a product; what seems higher must hold at two samples more
 CHECKS = 64  # points at which the peak is held against that of a structure read afresh
 FARTHEST = 10**6
 
@@ -154,7 +155,7 @@ class Study:
             tables = [self.table(name, structure) for structure in structures]
             for part, rows in columns(tables):
                 for row in rows.values():
-                    if degree_through(sizes, row) > len(sizes) - 2 and part[0] != PEAK:
+                    if part[0] != PEAK and not settled(sizes, row):
                         return part[0]
         return ""
 
@@ -164,8 +165,8 @@ class Study:
         found = 0
         for name in self.common(structures):
             for _, rows in columns([self.table(name, one) for one in structures]):
-                degrees = [degree_through(sizes, row) for row in rows.values()]
-                if max(degrees, default=0) <= len(sizes) - 2:
+                if all(settled(sizes, row) for row in rows.values()):
+                    degrees = (degree_through(sizes, row) for row in rows.values())
                     found = max(found, *degrees, 0)
         return found
 
@@ -251,6 +252,12 @@ def at_structure(
         for monomial, size in found.items()
         if size
     }
+
+
+def settled(sizes: Sequence[int], row: Sequence[int]) -> bool:
+    """Whether more samples than a polynomial needs lie on it."""
+    degree = degree_through(sizes, row)
+    return degree + (2 if degree <= USUAL_DEGREE else 3) <= len(sizes)
 
 
 def columns(tables: Sequence[Coefficients]) -> Iterator[tuple[Part, dict[Monomial, list[int]]]]:

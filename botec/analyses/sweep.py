@@ -196,8 +196,8 @@ def sweep(
     """A sweep over ``grid``: points where the condition ``where`` holds, ``best`` the least.
 
     ``figures`` are shown beside those the expressions name and the usual ones; ``fields`` are
-    numbers that expressions may name as well. Raises :class:`UnknownName` for a dimension or figure the program does not have,
-    :class:`botec.errors.BadInput` for what is no expression.
+    numbers that expressions may name as well. Raises :class:`UnknownName` for a dimension or figure
+    the program does not have, :class:`botec.errors.BadInput` for what is no expression.
     """
     known = {**quantities(program), **on_device(program)}
     for name in grid.axes:

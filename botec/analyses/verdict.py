@@ -17,21 +17,13 @@ from botec.poly import Poly
 from botec.report import Column, Counted, Figure, Figures, Section, Table, Text
 from botec.units import Quantity
 
-REMEDIES: dict[str, dict[str, Any]] = {
-    "checkpointing the repeated blocks": {"checkpoint": True},
-    "weights, gradients and states in bf16": {"precision": "bf16"},
-    "SGD with momentum": {"optimizer": "sgd-momentum"},
-    "SGD without momentum": {"optimizer": "sgd"},
-}
-
-
 @dataclass(frozen=True)
 class Tried:
-    """A change that was traced: what it is, the fit under it, and its step's operations."""
+    """A change that was traced: what it is, the fit under it, its step's multiplications."""
 
     name: str
     fit: Fit
-    flops: int
+    multiplications: int
 
 
 def fit_figures(fit: Fit, largest: Mapping[str, int | None]) -> dict[str, Figure]:
@@ -146,16 +138,17 @@ def larger(fit: Fit, largest: Mapping[str, int | None]) -> tuple[Table, ...]:
 def remedy_table(fit: Fit, tried: Iterable[Tried]) -> Table:
     """Each change with what it saves and what its step costs beside the asked one."""
     base = Answers(fit.program)
-    asked = base.here.total("flops", base.phases).at(**fit.program.asked)
+    asked = base.here.total("multiplications", base.phases).at(**fit.program.asked)
     rows = tuple(
         (
             one.name, one.fit.device, fit.device - one.fit.device,
-            f"{one.flops / asked:.2f}", "yes" if one.fit.fits else "no",
+            f"{one.multiplications / asked:.2f}" if asked else "?",
+            "yes" if one.fit.fits else "no",
         )
         for one in tried
     )  # fmt: skip
     columns = (
         Column("change"), Column("used on the device", "B"), Column("saved", "B"),
-        Column("operations, ratio"), Column("fits"),
+        Column("multiplications, ratio"), Column("fits"),
     )  # fmt: skip
     return Table("Traced again, each change alone", columns, rows)

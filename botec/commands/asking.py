@@ -110,6 +110,10 @@ MODEL_OPTIONS = (
         help="Low-rank adapters by peft: r=8,targets=q_proj,v_proj,alpha=16,dropout=0.05.",
     ),
     click.option(
+        "--attention", default="", metavar="KIND",
+        help="Of a model of transformers: sdpa (fused), or eager (written out in products).",
+    ),
+    click.option(
         "--device", default="cpu", show_default=True, metavar="NAME",
         help="Whose kernels to count.",
     ),

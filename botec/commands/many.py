@@ -88,7 +88,7 @@ def outcome(network: Network, question: Question) -> Outcome:
         with quiet():
             return swept(network, question)
     except BotecError as error:
-        return Outcome(own.model, own.fields, reason=one_line(f"{error.seen}; {error.do}"))
+        return Outcome(own.model, own.fields, reason=error.seen)
     except Exception as error:  # one network that breaks botec itself must not lose the others
         return Outcome(own.model, own.fields, reason=one_line(f"{type(error).__name__}: {error}"))
 

@@ -132,7 +132,7 @@ def sweep(
     names = [text for text in dimensions if not DIMENSION.match(text)]
     lists = [text for text in dimensions if DIMENSION.match(text) and "," in text]
     ranges = [text for text in dimensions if text not in names and text not in lists]
-    axes = parse_axes([*vary, *lists])
+    axes = parse_axes([*vary, *lists], least=1)
     grid = Grid(axes_of([parse_sizes(text, most) for text in ranges]))
     asked = question_from(model, [f"{n}={size}" for n, size in grid.last.items()], **given)
     wanted = Wanted(where, best, figures)

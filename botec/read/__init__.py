@@ -8,12 +8,13 @@ from operator import index
 from typing import Any
 
 from botec.archive import SUFFIX, load
-from botec.errors import BadInput, MissingPackage, nearest
+from botec.errors import BadInput, MissingPackage
 from botec.inputs import Input, parse_input
-from botec.program import Program, Setting
+from botec.program import Program
 from botec.read.settings import CHOICES, PRECISIONS, settle
 
-__all__ = ["CHOICES", "PRECISIONS", "Setting", "again", "as_input", "need_torch", "read", "settle", "whole"]
+__all__ = ["CHOICES", "PRECISIONS", "again", "as_input", "need_torch", "read", "settle", "whole"]
+
 
 def read(
     model: Any,
@@ -29,15 +30,16 @@ def read(
 
     ``dimensions`` are the asked values of the inputs' names (``B=32``). ``optimizer`` is a name in
     ``torch.optim`` (``None``: gradients only) with its arguments, ``"sgd(momentum=0.9)"``, or
-    ``"FILE.py:Class"``, or a class or function that makes one of a list of weights. Further choices,
-    by the names of :class:`botec.program.Setting`:
+    ``"FILE.py:Class"``, or a class or function that makes one of a list of weights. Further
+    choices, by the names of :class:`botec.program.Setting`:
 
     * ``checkpoint_how``: ``"reentrant"``, ``"every=2"``, ``"save=matmuls"``, ``"save=attention"``;
     * ``accumulate``: micro-batches a step (a batch in the dimensions is one of them);
       ``zero_grad``: ``"after"`` the step, ``"before"`` forward, ``"between"`` forward and
       backward, ``"keep"``; ``first_step``: the step in which the optimizer's states are born;
     * ``master``: fp32 copies of 16-bit weights; ``scaler``: a gradient scaler for fp16;
-    * ``freeze`` and ``train_only``: patterns of weight names; ``lora``: ``"r=8,targets=q,v"``.
+    * ``freeze`` and ``train_only``: patterns of weight names; ``lora``: ``"r=8,targets=q,v"``;
+    * ``attention``: ``"sdpa"`` or ``"eager"``, of a model of transformers.
 
     Raises :class:`botec.errors.BotecError` where the question cannot be answered, in one line.
     """

@@ -91,7 +91,7 @@ def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
                         held[name] = twin_of(tensor, twins, dtype)
         yield module
     finally:
-        for attributes, own, parts in before:  # what forward kept goes, and adapters that were put in
+        for attributes, own, parts in before:  # what forward kept goes, and adapters put in
             exchange(attributes, own)
             for name, were in parts.items():
                 exchange(attributes[name], were)

@@ -67,20 +67,26 @@ def checkpointed(how: Checkpointing, call: Callable[..., Any], *args: Any, **kwa
 
 
 @contextmanager
-def without_cache(module: nn.Module) -> Iterator[None]:
-    """Keys and values of earlier tokens are not kept: a block run again would add its own twice.
+def configured(module: nn.Module, **fields: Any) -> Iterator[None]:
+    """``fields`` of the configurations of ``module``'s parts, where they have them, for a while.
 
-    ``transformers`` switches its cache off in the same way where it checkpoints.
+    ``use_cache=False``: a block run again would add its keys and values to a cache twice, so
+    ``transformers`` has none where it checkpoints.
     """
     configs = {id(one): one for part in module.modules() if (one := vars(part).get("config"))}
-    kept = [one for one in configs.values() if getattr(one, "use_cache", False) is True]
+    kept = [
+        (config, name, getattr(config, name))
+        for config in configs.values()
+        for name in fields
+        if hasattr(config, name)
+    ]
     try:
-        for config in kept:
-            config.use_cache = False
+        for config, name, _ in kept:
+            setattr(config, name, fields[name])
         yield
     finally:
-        for config in kept:
-            config.use_cache = True
+        for config, name, value in kept:
+            setattr(config, name, value)
 
 
 @contextmanager

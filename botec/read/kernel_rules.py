@@ -7,6 +7,7 @@ order and takes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from botec.calls import ITEM_BYTES, Tensor
@@ -17,7 +18,6 @@ from botec.read.kernels import (
     Step,
     bytes_of,
     give,
-    is_channels_last,
     is_layout,
     is_packed,
     out,
@@ -365,7 +365,7 @@ def in_one_row(shape: Any, strides: Any) -> bool:
     kept = [(size, stride) for size, stride in zip(shape, strides, strict=True) if size != 1]
     if any(size == 0 for size, _ in kept):
         return True
-    return all(a[1] == b[0] * b[1] for a, b in zip(kept, kept[1:], strict=False))
+    return all(a[1] == b[0] * b[1] for a, b in pairwise(kept))
 
 
 def embedding_backward(look: Look) -> list[Step]:
@@ -393,7 +393,7 @@ def added_in_parts(look: Look, count: Any, each: int) -> list[Step]:
     """``embedding_backward_cuda_kernel``: segments of equal indices, in parts of ten rows."""
     weights, width = look["num_weights"], look["grad_output"].shape[-1]
     segments = count if look.number(count) <= look.number(weights) else weights
-    parts = count // ROWS_OF_A_PART + segments
+    parts = divided(count - (ROWS_OF_A_PART - 1), ROWS_OF_A_PART) + segments
     last = each * parts
     if not fused(look, look.number(segments), look.number(parts)):
         last = parts * width * ITEM_BYTES[accumulated(look["grad_output"].dtype)]

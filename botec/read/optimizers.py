@@ -69,8 +69,8 @@ def found(text: str) -> tuple[Callable[..., Any], Mapping[str, Any]]:
         make = from_file.look_up(file, asked) if file else in_torch_optim(str(asked))
     except BotecError as error:
         if not path and not isinstance(error, UnknownName):
-            seen, do = f"{text!r} is no optimizer with plain values", "write it as sgd(momentum=0.9)"
-            raise BadInput(seen, do, OPTION) from None
+            seen = f"{text!r} is no optimizer with plain values"
+            raise BadInput(seen, "write it as sgd(momentum=0.9)", OPTION) from None
         raise error.about(f"{OPTION} {text}" if path or _ else OPTION) from error.__cause__
     except Exception as error:
         seen = f"the file raised {type(error).__name__}: {error}"

@@ -7,7 +7,7 @@ weights a pattern meets) is found out when the step is made.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import index
 from typing import Any
 
@@ -17,6 +17,7 @@ from botec.program import Setting
 PRECISIONS = ("fp32", "bf16", "fp16", "amp-bf16", "amp-fp16")
 HALVES = ("bf16", "fp16")
 ZERO_GRAD = ("after", "before", "between", "keep")
+ATTENTION = ("sdpa", "eager")
 SAVED = ("matmuls", "attention")
 #: The options of a step by name: the fields of a Setting that a user chooses.
 CHOICES = tuple(one.name for one in fields(Setting) if one.name not in ("loss", "inputs"))
@@ -64,6 +65,7 @@ def settle(
     freeze: str | Iterable[str] = (),
     train_only: str | Iterable[str] = (),
     lora: str = "",
+    attention: str = "",
 ) -> Setting:
     """The setting of a step, every word of it checked. What inference has no use for is left out.
 
@@ -72,6 +74,7 @@ def settle(
     """
     one_of(precision, PRECISIONS, "precision")
     one_of(zero_grad, ZERO_GRAD, "zero-grad")
+    one_of(attention, ("", *ATTENTION), "attention")
     parse_checkpointing(checkpoint_how)
     parse_adapters(lora)
     frozen, trained = patterns(freeze, "freeze"), patterns(train_only, "train-only")
@@ -81,16 +84,16 @@ def settle(
         )
     updated = Setting(
         train=train, precision=precision, device=device, freeze=frozen, train_only=trained,
-        lora=lora,
+        lora=lora, attention=attention,
     )  # fmt: skip
     if not train:
         return updated
-    words = dict(
+    setting = replace(
+        updated,
         optimizer=optimizer_text(optimizer), checkpoint=bool(checkpoint or checkpoint_how),
         checkpoint_how=checkpoint_how, zero_grad=zero_grad, first_step=bool(first_step),
         accumulate=micro_batches(accumulate), scaler=bool(scaler), master=bool(master),
     )  # fmt: skip
-    setting = Setting(**{**{name: getattr(updated, name) for name in CHOICES}, **words})
     check_update(setting)
     return setting
 
@@ -98,7 +101,7 @@ def settle(
 def one_of(word: str, known: tuple[str, ...], option: str) -> None:
     """Raises :class:`BadInput` for a word that is not known, naming the nearest."""
     if word not in known:
-        do = nearest(str(word), known) or f"use one of {', '.join(known)}"
+        do = nearest(str(word), known) or f"use one of {', '.join(filter(None, known))}"
         raise BadInput(f"{option} {word!r} is not known", do, f"--{option} {word}")
 
 
@@ -209,7 +212,8 @@ def parse_adapters(text: str) -> Adapters | None:
         if key == "targets":
             found["targets"].append(value)
         else:
-            found[key] = share(value, part, asked) if key == "dropout" else number(value, part, asked)
+            of = share if key == "dropout" else number
+            found[key] = of(value, part, asked)
     if "r" not in found:
         raise BadInput("the rank r is missing", "write r=8,targets=q_proj,v_proj", asked)
     return Adapters(**{**found, "targets": tuple(found["targets"])})
@@ -217,7 +221,7 @@ def parse_adapters(text: str) -> Adapters | None:
 
 def number(text: str, word: str, asked: str) -> int:
     """A whole number from 1. Raises :class:`BadInput`."""
-    if not text.isdecimal() or not 0 < int(text[:9]) or len(text) > 9:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise BadInput(f"{word!r} has no whole number from 1", "write such as 8", asked)
     return int(text)
 

@@ -13,7 +13,6 @@ adds to them. That a third is like the second is checked, not assumed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from torch import nn
 from botec.errors import BadInput, BotecError
 from botec.program import Setting
 from botec.read.autocast import autocast
-from botec.read.checkpointing import blocks, chosen, scoped, without_cache
+from botec.read.checkpointing import blocks, chosen, configured, scoped
 from botec.read.listening import listening, same_draws, within
 from botec.read.optimizers import optimizer_named, optimizers_as_on
 from botec.read.recorder import META, Recorder
@@ -33,7 +32,7 @@ from botec.read.target import capability_of
 from botec.read.trained import choose_trained
 from botec.read.updating import Copies, Scaler, later_ones_are_alike
 
-__all__ = ["DTYPES", "Subject", "blocks", "inputs_at", "listening", "named", "optimizer_named", "walk"]
+__all__ = ["Subject", "blocks", "inputs_at", "listening", "named", "optimizer_named", "walk"]
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 TRACED = 2  # micro-batches
 
@@ -58,6 +57,8 @@ class Subject:
         self.scaler: Scaler | None = None
         self.copies = Copies(())
         self.turns = min(setting.accumulate, TRACED)
+        self.fields: dict[str, Any] = {"use_cache": False} if setting.checkpoint else {}
+        self.choose_attention()
         self.loss = ""
         self.checkpointing = parse_checkpointing(setting.checkpoint_how)
         self.capability = capability_of(setting.device)
@@ -65,6 +66,16 @@ class Subject:
             raise BadInput(
                 "the model has no parameter that requires a gradient", "use --infer", source.name
             )
+
+    def choose_attention(self) -> None:
+        """The attention of a ``transformers`` model. Raises :class:`BadInput` for another model."""
+        if not self.setting.attention:
+            return
+        field = "_attn_implementation"
+        if not any(hasattr(vars(part).get("config"), field) for part in self.module.modules()):
+            seen = "only a model of transformers lets its attention be chosen"
+            raise BadInput(seen, "leave --attention out", self.source.name)
+        self.fields[field] = self.setting.attention
 
     def run(self, point: Mapping[str, int]) -> Recorder:
         """The step at ``point``. Raises :class:`ModelFailed` where the model does."""
@@ -124,7 +135,7 @@ class Subject:
                 torch.enable_grad(),
                 listening(recorder, self.capability),
                 scoped(self.scopes, recorder, self.checkpointed(), self.checkpointing),
-                without_cache(self.module) if self.setting.checkpoint else nullcontext(),
+                configured(self.module, **self.fields),
             ):
                 self.train(recorder, positional, named_inputs)
             done = True

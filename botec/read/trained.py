@@ -15,6 +15,8 @@ from botec.program import Setting
 from botec.read.from_torchvision import make_importable
 from botec.read.settings import Adapters, parse_adapters
 
+ALL = ("all-linear",)
+
 
 def choose_trained(module: nn.Module, setting: Setting) -> None:
     """Give ``module`` (on the meta device) adapters and take gradients away, as the setting says.
@@ -70,8 +72,8 @@ def adapt(module: nn.Module, asked: Adapters, option: str) -> None:
 
     check_targets(module, asked, option)
     targets: Any = list(asked.targets) or None
-    if asked.targets == ("all-linear",):
-        targets = "all-linear"
+    if asked.targets == ALL:
+        targets = ALL[0] if hasattr(module, "get_output_embeddings") else linear_layers(module)
     own = {} if asked.alpha is None else {"lora_alpha": asked.alpha}
     config = LoraConfig(r=asked.r, lora_dropout=asked.dropout, target_modules=targets, **own)
     try:
@@ -84,9 +86,14 @@ def adapt(module: nn.Module, asked: Adapters, option: str) -> None:
         raise BadInput(f"peft refuses: {error}", do, option) from error
 
 
+def linear_layers(module: nn.Module) -> list[str]:
+    """The paths of all linear layers; ``peft`` itself knows those of ``transformers``' models."""
+    return [path for path, part in module.named_modules() if isinstance(part, nn.Linear)]
+
+
 def check_targets(module: nn.Module, asked: Adapters, option: str) -> None:
     """Raises :class:`UnknownName` for a target that ends no module's path."""
-    if asked.targets == ("all-linear",):
+    if asked.targets == ALL:
         return
     paths = [path for path, _ in module.named_modules() if path]
     for target in asked.targets:

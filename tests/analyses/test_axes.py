@@ -44,11 +44,16 @@ def test_fields_on_no_line_have_no_sizes_but_those_asked() -> None:
     assert Axis("k", (4, 8), {"j": (1, 2)}).fields(6) is None  # half a head
 
 
+def test_one_size_is_enough_where_nothing_is_fitted() -> None:
+    (axis,) = parse_axes(["k=3 j=5"], least=1)
+    assert (axis.values, axis.step, axis.fields(3)) == ((3,), 3, {"k": 3, "j": 5})
+
+
 @pytest.mark.parametrize(
     ("texts", "line"),
     [
-        (["k=2"], "k needs two sizes or more, all different"),
-        (["k=2,2"], "k needs two sizes or more"),
+        (["k=2"], "k needs 2 sizes or more, all different"),
+        (["k=2,2"], "k needs 2 sizes or more"),
         (["k=2,4 j=1"], "k and j have different numbers of sizes"),
         (["k=2,x"], "k is 'x'; give whole numbers from 1"),
         (["k=2,-4"], "k is '-4'"),
@@ -88,7 +93,7 @@ def test_a_power_of_two_is_no_polynomial_of_a_lower_degree() -> None:
 def test_a_grid_of_two_fields() -> None:
     """x²·y/4 + 3·y: whole on the even lattice, and written as one exact division."""
     values = {(x, y): x * x * y // 4 + 3 * y for x in (2, 4, 6) for y in (1, 2)}
-    found = {powers: factor for powers, factor in on_grid([[2, 4, 6], [1, 2]], values).items()}
+    found = on_grid([[2, 4, 6], [1, 2]], values)
     kept = {powers: factor for powers, factor in found.items() if factor}
     assert kept == {(2, 1): Fraction(1, 4), (0, 1): Fraction(3)}
     assert value(kept, (10, 7)) == 25 * 7 + 21

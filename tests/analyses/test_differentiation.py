@@ -36,9 +36,13 @@ def test_passes_and_multiplications():
     assert figures(found)["gradient.passes.finite_difference"].rule.value == weights + 1
 
 
-@pytest.mark.parametrize("name", ["mlp:8-16-4", "mlp:6x4"])
-def test_a_forward_mode_pass_is_what_torch_counts(name: str):
-    """Judge: torch's own counter under its own forward mode, tangents on every weight."""
+@pytest.mark.parametrize(("name", "first"), [("mlp:8-16-4", 8 * 16), ("mlp:6x4", 6 * 6)])
+def test_a_forward_mode_pass_is_what_torch_counts(name: str, first: int):
+    """Judge: torch's own counter under its own forward mode, tangents on every weight.
+
+    The network's input has no tangent; torch multiplies the zeros it puts there by the first
+    weight all the same, which nobody needs.
+    """
     step = realise(open_source(name), {"B": 3}, optimizer=None)
     model = step.model
     weights = {name: one.detach() for name, one in model.named_parameters()}
@@ -49,7 +53,7 @@ def test_a_forward_mode_pass_is_what_torch_counts(name: str):
             (weights,),
             (tangents,),
         )
-    assert counted(name, B=3).ways[1].each == counter.get_total_flops() / 2
+    assert counted(name, B=3).ways[1].each + 3 * first == counter.get_total_flops() / 2
 
 
 def test_three_real_ways_agree_and_take_as_many_passes_as_counted():

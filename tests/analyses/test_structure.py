@@ -210,7 +210,7 @@ def test_transformers_and_timm(model: str, texts: list[str], options: Any, other
         agree(found, fresh, point, {**point, **fields})
 
 
-# --- what has no formula ---------------------------------------------------------------------------
+# --- what has no formula -------------------------------------------------------------------------
 
 
 def made(build: Any, text: str = "k=2,4,6") -> Structured:

@@ -1,7 +1,7 @@
 """Twenty networks of different families, their real architecture, small enough to run for real.
 
-``NETWORKS[name]`` gives a source and the point it is run at. Large ones are narrowed or shortened by
-their own configuration; the others are whole, on small pictures.
+``NETWORKS[name]`` gives a source and the point it is run at. Large ones are narrowed or shortened
+by their own configuration; the others are whole, on small pictures.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Training loops written out by hand on real tensors, beside the timeline botec reads.
 
 Each :class:`Loop` is what a user writes: micro-batches, autocast, a scaler, copies in fp32, the
-moment of ``zero_grad``. The CPU allocator's own events say what was alive when each op had returned.
-Nothing here is shared with what is judged; only networks and inputs are made by the same doors.
+moment of ``zero_grad``. The CPU allocator's own events say what was alive when each op had
+returned. Nothing here is shared with what is judged; networks and inputs come by the same doors.
 """
 
 from __future__ import annotations
@@ -158,21 +158,24 @@ def stopped_at_once(recording: Any, turn: str) -> set[int]:
 def traced_live(program: Program) -> Live:
     """Live bytes when each op has returned, as the timeline has it.
 
-    An op is followed by the births it caused; a birth after a death is nobody's (a generator's
-    state that checkpointing keeps, say) and belongs to the time before the next op.
+    An op is followed by the births of its outputs. Any other birth (a generator's state that
+    checkpointing keeps, say) belongs to the time before the next op.
     """
     memory = botec.memory(program)
-    live, found, own = 0, list[tuple[str, int]](), False
+    live, found, left = 0, list[tuple[str, int]](), 0
     for kind, index, _ in memory.stream.events():
         if kind == PHASE and index == len(PHASES):
             break
         if kind == OP:
-            found.append((memory.stream.calls[index].op.replace(".", "::"), live))
-        elif kind in (BIRTH, DEATH):
-            live += memory.sizes[index] if kind == BIRTH else -memory.sizes[index]
-            if kind == BIRTH and own:
+            call = memory.stream.calls[index]
+            found.append((call.op.replace(".", "::"), live))
+            left = len(call.outputs)
+        elif kind == DEATH:
+            live, left = live - memory.sizes[index], 0
+        elif kind == BIRTH:
+            live, left = live + memory.sizes[index], left - 1
+            if left >= 0:
                 found[-1] = found[-1][0], live
-        own = kind == OP or (own and kind == BIRTH)
     return found
 
 
@@ -184,8 +187,10 @@ QUIET = {
     "scalar_tensor", "fill", "copy", "zero", "empty",
 }  # fmt: skip
 # One op under the name each side sees: below autograd, or above it.
-SAME = {"empty_strided": "empty", "new_empty": "empty", "_index_put_impl": "index_put", "min": "minimum",
-        "zeros": "new_zeros"}  # fmt: skip
+SAME = {
+    "empty_strided": "empty", "new_empty": "empty", "_index_put_impl": "index_put",
+    "min": "minimum", "zeros": "new_zeros",
+}  # fmt: skip
 AHEAD, SURE = 14, 3
 
 

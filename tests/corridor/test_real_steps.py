@@ -47,7 +47,8 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 # Whole layers that are one op of a fused kernel in inference: only peaks can be compared.
 FUSED = {"vit": "_native_multi_head_attention", "encoder": "_transformer_encoder_layer_fwd"}
 LEAST = 0.96  # the share of real ops with a counterpart; the others are names in the assertion
-SMALL = ("unet", "vit", "lstm")
+QUICK = [("unet", "adamw"), ("unet", "infer"), ("lstm", "sgd"), ("vit", "adamw")]
+REST = [(name, setting) for name in NETWORKS for setting in SETTINGS]
 
 
 def check(found: Beside, exceptions: dict[str, str]) -> None:
@@ -68,15 +69,13 @@ def check_network(name: str, setting: str) -> None:
     check(found, EXCEPTIONS.get(name, {}))
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("name", "setting"), QUICK)
 def test_small_networks(name: str, setting: str) -> None:
     check_network(name, setting)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in SMALL])
+@pytest.mark.parametrize(("name", "setting"), [one for one in REST if one not in QUICK])
 def test_every_network(name: str, setting: str) -> None:
     check_network(name, setting)
 
@@ -121,7 +120,7 @@ TOKENS = (Input("B", "S", dtype="int64", name="tokens", below=90),)
 STACK = Source("stack", Stack, TOKENS), {"B": 3, "S": 10}
 UPDATES: dict[str, dict[str, Any]] = {
     "two micro-batches": {"accumulate": 2},
-    "three, no state": {"accumulate": 2, "optimizer": "sgd"},
+    "two, no state": {"accumulate": 2, "optimizer": "sgd"},
     "dropped before forward": {"zero_grad": "before"},
     "dropped between": {"zero_grad": "between"},
     "dropped between, two": {"zero_grad": "between", "accumulate": 2},
@@ -151,7 +150,18 @@ UPDATES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", UPDATES)
+def quick(names: Any, *chosen: str) -> list[Any]:
+    """The chosen ones in every run, the others where slow ones are asked for."""
+    return [one if one in chosen else pytest.param(one, marks=pytest.mark.slow) for one in names]
+
+
+@pytest.mark.parametrize(
+    "name",
+    quick(
+        UPDATES, "two micro-batches", "kept", "dropped between, two", "first step", "scaler",
+        "copies and scaler", "adagrad(fused=True)", "adafactor(foreach=True)",
+    ),
+)  # fmt: skip
 def test_updates(name: str) -> None:
     found, _, _ = both(*STACK, **UPDATES[name])
     check(found, {})
@@ -238,6 +248,8 @@ def of_the_library(reentrant: bool = False) -> Callable[[Any], None]:
     return prepare
 
 
+# Checkpointing stops with the last thing it needs, here inside an op whose result is then let go.
+STOPPED = {"native_layer_norm": "the recomputation stops inside it"}
 AGAIN: dict[str, tuple[Any, dict[str, Any]]] = {
     "blocks": (again(), {"checkpoint": True}),
     "blocks, autocast": (again(), {"checkpoint": True, "precision": "amp-bf16"}),
@@ -249,7 +261,7 @@ AGAIN: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", AGAIN)
+@pytest.mark.parametrize("name", quick(AGAIN, "blocks", "every second, reentrant", "products kept"))
 def test_checkpointing(name: str) -> None:
     prepare, choices = AGAIN[name]
     found, _, _ = both(*STACK, prepare=prepare, **choices)
@@ -270,17 +282,25 @@ def test_checkpointed_networks(network: str, name: str) -> None:
     }
     prepare, choices = known[name]
     found, _, _ = both(*opened(network), prepare=prepare, **choices)
-    check(found, CASTS if "amp" in choices.get("precision", "") else {})
+    check(found, {**STOPPED, **(CASTS if "amp" in choices.get("precision", "") else {})})
 
 
 # --- what is trained ------------------------------------------------------------------------------
 
 
-def frozen(*starts: str, but: bool = False) -> Callable[[Any], None]:
+def frozen(*starts: str, but: bool = False, ends: str = "") -> Callable[[Any], None]:
     def prepare(model: Any) -> None:
         for name, weight in model.named_parameters():
-            if name.startswith(starts) != but:
+            if (name.startswith(starts) and name.endswith(ends)) != but:
                 weight.requires_grad = False
+
+    return prepare
+
+
+def in_turn(*steps: Callable[[Any], None]) -> Callable[[Any], None]:
+    def prepare(model: Any) -> None:
+        for step in steps:
+            step(model)
 
     return prepare
 
@@ -300,10 +320,7 @@ TRAINED: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "the last alone": (frozen("head", but=True), {"train_only": "head"}),
     "biases alone": (
-        lambda model: [
-            weight.requires_grad_(name.endswith("bias"))
-            for name, weight in model.named_parameters()
-        ] and None,
+        frozen("table", "blocks", "head", ends="weight"),
         {"train_only": "*.bias", "precision": "amp-bf16"},
     ),
     "adapters": (adapters(["up", "down"], r=4), {"lora": "r=4,targets=up,down"}),
@@ -315,13 +332,15 @@ TRAINED: dict[str, tuple[Any, dict[str, Any]]] = {
         adapters(["up"], r=4), {"lora": "r=4,targets=up", "train": False, "optimizer": None}
     ),
     "adapters, checkpointed": (
-        lambda model: (adapters(["up"], r=4)(model), again()(model)) and None,
+        in_turn(adapters(["up"], r=4), again()),
         {"lora": "r=4,targets=up", "checkpoint": True},
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name", quick(TRAINED, "first ones frozen", "biases alone", "adapters, checkpointed")
+)
 def test_trained_weights(name: str) -> None:
     prepare, choices = TRAINED[name]
     found, _, _ = both(*STACK, prepare=prepare, **choices)
@@ -346,7 +365,9 @@ OF_NETWORKS: dict[str, tuple[str, Any, dict[str, Any]]] = {
         "gpt2", adapters("all-linear", r=4, lora_alpha=16),
         {"lora": "r=4,alpha=16,targets=all-linear", "precision": "amp-bf16"},
     ),
-    "unet, adapters of convolutions": ("unet", adapters(["0", "3"], r=2), {"lora": "r=2,targets=0,3"}),
+    "unet, adapters of convolutions": (
+        "unet", adapters(["0", "3"], r=2), {"lora": "r=2,targets=0,3"}
+    ),
 }  # fmt: skip
 
 

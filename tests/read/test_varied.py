@@ -21,7 +21,8 @@ from botec.read.varied import read_with, with_fields, with_sizes
         ("net.py:a.make(3, depth=2)", {"depth": 4, "k": 1}, "net.py:a.make(3, depth=4, k=1)"),
         ("net.py:make(kind='a')", {"k": 1}, "net.py:make(kind='a', k=1)"),
         ("transformers:llama", {"hidden_size": 64}, "transformers:llama?hidden_size=64"),
-        ("transformers:t5?d_kv=8,d_ff=4", {"d_ff": 2, "a.b": 3}, "transformers:t5?d_kv=8,d_ff=2,a.b=3"),
+        ("transformers:t5?d_kv=8,d_ff=4", {"d_ff": 2, "a.b": 3}, "transformers:t5?d_kv=8,d_ff=2,"
+         "a.b=3"),
         ("timm:vit?depth=[1,2],k=3", {"k": 4}, "timm:vit?depth=[1,2],k=4"),
         ("torchvision:resnet18", {"num_classes": 4}, "torchvision:resnet18?num_classes=4"),
     ],

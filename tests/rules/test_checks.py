@@ -432,6 +432,72 @@ def excess_error(rule: Rule) -> Pairs:
     yield float(np.mean(found)), parameters / (10 * parameters - parameters - 1), 0.05
 
 
+@check("four times the weights")
+def real_adam_in_one_precision(rule: Rule) -> Pairs:
+    layer = trained_by_adam()
+    yield rule(bytes_of(layer.parameters())), sum(states_of_adam(layer)), EXACT
+
+
+@check("sixteen bytes a parameter")
+def real_adam_in_all_bits(rule: Rule) -> Pairs:
+    """All in 32 bits, and 16-bit weights and gradients beside a real optimizer's 32-bit copies."""
+    layer = trained_by_adam()
+    count = sum(p.numel() for p in layer.parameters())
+    whole, gradients, averages = states_of_adam(layer)
+    yield rule(count), whole + gradients + averages, EXACT
+    halves = [p.detach().bfloat16() for p in layer.parameters()]
+    halves += [p.grad.bfloat16() for p in layer.parameters() if p.grad is not None]
+    yield rule(count), bytes_of(halves) + whole + averages, EXACT
+
+
+def trained_by_adam() -> nn.Linear:
+    layer = nn.Linear(16, 16)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(2, 16)).sum().backward()
+    optimizer.step()
+    layer.states = [t for state in optimizer.state.values() for t in state.values()]
+    return layer
+
+
+def states_of_adam(layer: nn.Linear) -> tuple[int, int, int]:
+    """Bytes of weights, gradients and averages; the counters of steps have one entry."""
+    gradients = [p.grad for p in layer.parameters() if p.grad is not None]
+    averages = [t for t in layer.states if t.dim()]
+    return bytes_of(layer.parameters()), bytes_of(gradients), bytes_of(averages)
+
+
+def bytes_of(tensors: Any) -> int:
+    return sum(one.numel() * one.element_size() for one in tensors)
+
+
+@check("twice the outputs")
+def values_and_gradients(rule: Rule) -> Pairs:
+    """A chain whose every output is kept, with the gradient it gets."""
+    x, kept = torch.ones(n, K, requires_grad=True), []
+    for _ in range(L):
+        x = torch.tanh(x)
+        x.retain_grad()
+        kept.append(x)
+    x.sum().backward()
+    both = bytes_of(kept) + bytes_of([one.grad for one in kept])
+    yield rule(n, bytes_of(kept) // n), both, EXACT
+
+
+@check("weights and a fifth")
+def published_inference(rule: Rule) -> Pairs:
+    """LitGPT's table: Llama 2 13B in bfloat16 takes 26.21 GB; a fifth is meant as a bound."""
+    yield rule(2 * 13_015_864_320), 26.21e9, 0.25
+
+
+@check("activations of a block")
+def what_autograd_keeps(rule: Rule) -> Pairs:
+    from analyses.kept import kept_by_autograd, megatron_block
+
+    x = torch.randn(24, 3, 64, dtype=torch.bfloat16, requires_grad=True)
+    real = kept_by_autograd(megatron_block(64, 2).bfloat16(), x, least=24 * 3)
+    yield rule(24, 3, 64, 2, 1), real, EXACT
+
+
 def agrees(pairs: Pairs) -> bool:
     return all(given == pytest.approx(judged, rel=tolerance) for given, judged, tolerance in pairs)
 

@@ -289,7 +289,7 @@ def softened(run: Any, x: Value, mask: Any) -> tuple[Value, Callable[[Gradient],
 
     def back(gradient: Gradient) -> Gradient:
         g = matched_whole(gradient, value)
-        k = list(g.k or (0.0, 0.0, 0.0))
+        k = g.told()
         lost = float((mean**2).sum(-1).mean())
         q = g.q * value.q * (1 - k[along - 1]) * max(1 - boost * lost, 0.0)
         mixed, factor = normalised(narrowed(g.profile * profile))

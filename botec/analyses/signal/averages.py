@@ -78,7 +78,8 @@ def summed(part: Part, counts: Mapping[str, int], profile: Any, noise: Any) -> P
         return replace(part, profile=profile)
     moments = mean_moments(part, counts) * n**2
     q = max(float(moments[0, 0]), 0.0)
-    k = tuple(clamp(float(moments[0, r]) / q) if q > 0 else 0.0 for r in (1, 2, 3))
+    pairs = ((0, POSITION), (0, EXAMPLE), (0, UNIT), (POSITION, EXAMPLE))
+    k = tuple(clamp(float(moments[pair]) / q) if q > 0 else 0.0 for pair in pairs)
     return fresh(noise, q, k, profile, part.size)
 
 
@@ -92,5 +93,7 @@ def fresh(
     """A new Gaussian part of mean 0 with second moment ``q`` and correlations ``k``."""
     from botec.analyses.signal.particles import correlations
 
-    z = noise.gaussian(correlations(*k) * q)
-    return Part(size, z, profile, tuple(k) if exact else None)  # type: ignore[arg-type]
+    matrix = correlations(*k)
+    z = noise.gaussian(matrix * q)
+    full = (*map(float, matrix[0, 1:]), float(matrix[POSITION, EXAMPLE]))
+    return Part(size, z, profile, full if exact else None)

@@ -262,7 +262,7 @@ def backward(run: Run, end: int) -> None:
     if not isinstance(root, Value):
         return
     parts = tuple(
-        Part(part.size, run.noise.normal(4), flat(len(root.shape)), (0.0, 0.0, 0.0))
+        Part(part.size, run.noise.normal(4), flat(len(root.shape)), (0.0, 0.0, 0.0, 0.0))
         for part in root.parts
     )
     run.gradients[end] = Gradient(parts)
@@ -314,5 +314,5 @@ def added(a: Part, b: Part) -> Part:
     if q <= 0:
         return a
     profile = normalised(narrowed(a.profile * a.q + b.profile * b.q))[0]
-    k = tuple((a.correlation(r) * a.q + b.correlation(r) * b.q) / q for r in (1, 2, 3))
-    return Part(a.size, a.z + b.z, profile, k)  # type: ignore[arg-type]
+    rows = zip(a.told(), b.told(), strict=True)
+    return Part(a.size, a.z + b.z, profile, tuple((x * a.q + y * b.q) / q for x, y in rows))

@@ -244,9 +244,11 @@ def product_gradient(
         piece = matrix[start : start + one.size]
         start += one.size
         factor = float((piece.astype("float64") ** 2).sum()) / max(one.size, 1)
-        k = list(part.k or (0.0, 0.0, 0.0))
+        k = part.told()
         role = role_of(x.roles[axis])
         k[ROLES.get(role, UNIT) - 1] = 0.0
+        if role in ("p", "b"):
+            k[3] = 0.0
         found.append(fresh(run.noise, part.q * factor, tuple(k), profile, one.size))
     spread = gradient.spread + width_spread(part, counts, matrix.shape[1])
     out = Gradient(tuple(found), spread)
@@ -260,7 +262,7 @@ def matched_whole(gradient: Gradient, value: Value) -> Part:
     """A gradient as one part, its correlations told."""
     part = gradient.parts[0] if len(gradient.parts) == 1 else mixture(gradient.parts, value.axis)
     if part.k is None:
-        part = replace(part, k=tuple(part.correlation(r) for r in (1, 2, 3)))  # type: ignore[arg-type]
+        part = replace(part, k=tuple(part.told()))
     return part
 
 
@@ -524,7 +526,7 @@ def returned(run: Any, one: Part, out: Part, piece: Any, slide: Sliding, groups:
     profile = slide.spread_over(profile, back=True) / slide.taps
     profile, factor = normalised(narrowed(profile))
     q = out.q * mean * share * factor
-    k = list(out.k or tuple(out.correlation(r) for r in (1, 2, 3)))
-    k[0] = clamp(k[0] * slide.returned)
+    k = out.told()
+    k[0], k[3] = clamp(k[0] * slide.returned), clamp(k[3] * slide.returned)
     k[2] = 0.0
     return fresh(run.noise, q, tuple(k), profile, one.size)

@@ -471,7 +471,7 @@ def repeated_gradient(run: Any, one: Data, gradient: Gradient, roles: Any, dim: 
                 counts["b"] *= own
     part = gradient.parts[0]
     if part.k is None:
-        part = replace(part, k=tuple(part.correlation(r) for r in (1, 2, 3)))  # type: ignore[arg-type]
+        part = replace(part, k=tuple(part.told()))
     run.weight(one.name, summed(part, counts, part.profile, run.noise).q, gradient.spread)
 
 

@@ -211,7 +211,7 @@ def dot(part: Part, hat: Part) -> Any:
 
     product = part.z * hat.z
     found = product @ product.T / product.shape[1]
-    k = (1.0, *(part.k or (0.0, 0.0, 0.0)))
+    k = (1.0, *part.told())
     for r in range(1, 4):
         if abs(k[r]) < 0.03:
             found[0, r] = found[r, 0] = k[r] * float(found[0, 0])
@@ -238,8 +238,10 @@ def projected(
     square = hat.q
     along_hat = pair_mean(dot(part, hat), over, "", even) / (q * square) if square > 0 else 0.0
     left = max(1 - max(own, 0.0) - max(along_hat, 0.0), 1e-6)
-    k = list(part.k or tuple(part.correlation(r) for r in (1, 2, 3)))
+    k = part.told()
     roles = [r for r, role in enumerate("pbu") if over[role] > 1]
+    if over["p"] > 1 and over["b"] > 1:
+        roles.append(3)
     for r in roles:
         k[r] = clamp((k[r] - own) / max(1 - own, 1e-6))
     return replace(part.scaled(scale * left, profile), k=tuple(k))

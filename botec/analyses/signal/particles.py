@@ -67,8 +67,11 @@ def root(matrix: Any) -> Any:
     return (vectors * numpy.sqrt(values.clip(0))) @ vectors.T
 
 
-def correlations(position: float, example: float, unit: float) -> Any:
-    """The 4×4 matrix with 1 on its diagonal and, where two things differ, the smaller of both."""
+def correlations(position: float, example: float, unit: float, both: float | None = None) -> Any:
+    """The 4×4 matrix with 1 on its diagonal and, where two things differ, the smaller of both.
+
+    ``both`` is the correlation with another position of another example, where it is known.
+    """
     import numpy
 
     single = (position, example, unit)
@@ -77,8 +80,10 @@ def correlations(position: float, example: float, unit: float) -> Any:
     for a in range(3):
         for b in range(a):
             low = min(single[a], single[b])
-            both = low if low >= 0 else single[a] * single[b]
-            found[a + 1, b + 1] = found[b + 1, a + 1] = both
+            low = low if low >= 0 else single[a] * single[b]
+            found[a + 1, b + 1] = found[b + 1, a + 1] = low
+    if both is not None:
+        found[POSITION, EXAMPLE] = found[EXAMPLE, POSITION] = both
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botec.analyses.signal.averages import clamp, summed
 from botec.analyses.signal.book import Outcome
-from botec.analyses.signal.particles import POSITION, SELF
+from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, UNIT
 from botec.analyses.signal.value import (
     Axis,
     Data,
@@ -322,14 +322,13 @@ def pulled_part(run: Any, call: Any, row: Mapping[str, Part], part: Part) -> dic
         slope = slopes[name].astype("float64")
         z = numpy.broadcast_to(z, part.z.shape).astype("float64")
         square = float((slope[SELF] ** 2).mean())
+        pairs = ((0, POSITION), (0, EXAMPLE), (0, UNIT), (POSITION, EXAMPLE))
         k = tuple(
-            clamp(part.correlation(r) * float((slope[SELF] * slope[r]).mean()) / square)
-            if square > 0
-            else 0.0
-            for r in (POSITION, 2, 3)
+            clamp(own * float((slope[a] * slope[b]).mean()) / square) if square > 0 else 0.0
+            for own, (a, b) in zip(part.told(), pairs, strict=True)
         )
         profile, mean = slope_profile(call, row, name, part)
-        out[name] = Part(part.size, z, profile, k).scaled(mean)  # type: ignore[arg-type]
+        out[name] = Part(part.size, z, profile, k).scaled(mean)
     return out
 
 

@@ -11,7 +11,7 @@ from botec.analyses.signal.averages import clamp, fresh, mean_moments
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import per_axis, windows
 from botec.analyses.signal.moves import dropped
-from botec.analyses.signal.particles import POSITION, SELF, UNIT, correlations
+from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, UNIT, correlations, scores
 from botec.analyses.signal.pointwise import matched
 from botec.analyses.signal.value import (
     ROLES, Gradient, Missing, Part, Value, flat, narrowed, normalised, role_of,
@@ -52,10 +52,11 @@ def mean(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
             if not arguments.get("keepdim"):
                 for d in sorted(dims):
                     profile = profile[(slice(None),) * d + (None,)]
-            k = list(part.k or tuple(part.correlation(r) for r in (1, 2, 3)))
+            k = part.told()
             for r, role in enumerate("pbu"):
                 if counts[role] > 1:
                     k[r] = 1.0
+                    k[3] = k[1 - r] if r < 2 else k[3]
             scaled = part.scaled(factor / (n * n), profile)
             found.append(replace(scaled, k=tuple(k), size=own.size, z=alike(scaled.z, counts)))
         return {"self": Gradient(tuple(found), gradients[0].spread)}
@@ -139,7 +140,7 @@ def pooled_mean(
             return {}
         found = []
         for part in matched(gradients[0], value):
-            k = list(part.k or tuple(part.correlation(r) for r in (1, 2, 3)))
+            k = part.told()
             q = part.q / n**2 * meets * (1 + max(meets - 1, 0) * k[0])
             near = (n - 1) / max(spots - 1, 1) if outs * n <= spots else 0.0
             k[0] = clamp(near + (1 - near) * k[0])
@@ -229,10 +230,9 @@ def largest(run: Any, part: Part, n: int) -> tuple[Part, Any]:
     mean, q = part.mean, part.q
     variance = max(q - mean**2, 1e-300)
 
-    def shared(replica: int) -> float:
-        return min(max((part.correlation(replica) * q - mean**2) / variance, 0.0), 1.0)
-
-    near, example = shared(POSITION), min(shared(2), max(shared(POSITION), shared(2)))
+    near = normal_correlation(ordered, part.correlation(POSITION) * q, mean**2, variance)
+    example = normal_correlation(ordered, part.correlation(EXAMPLE) * q, mean**2, variance)
+    near = max(near, example)
     common = correlations(1.0, min(example / near, 1.0) if near > 0 else 0.0, 0.0)
     base = run.noise.gaussian(common) * math.sqrt(near)
     best = numpy.full((4, samples), -numpy.inf)
@@ -245,6 +245,32 @@ def largest(run: Any, part: Part, n: int) -> tuple[Part, Any]:
     power = (n - 1) * (1 - near)
     chance = (power + 1) * rank**power
     return Part(part.size, ordered[places], part.profile), chance / chance.mean()
+
+
+def normal_correlation(ordered: Any, moment: float, floor: float, variance: float) -> float:
+    """The correlation of two normal variables whose ranks give entries of ``ordered`` E[x x'].
+
+    Behind a ReLU it is larger than that of the entries themselves.
+    """
+    import numpy
+    from scipy.special import ndtr
+
+    if moment <= floor or variance <= 1e-12 * floor:
+        return 0.0
+    samples = ordered.size
+    random = numpy.random.default_rng(0)
+    first = scores(samples)
+    second = scores(samples)[random.permutation(samples)]
+    values = ordered[numpy.clip((ndtr(first) * samples).astype(int), 0, samples - 1)]
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        other = middle * first + math.sqrt(1 - middle**2) * second
+        places = numpy.clip((ndtr(other) * samples).astype(int), 0, samples - 1)
+        low, high = (
+            (middle, high) if float((values * ordered[places]).mean()) < moment else (low, middle)
+        )
+    return low
 
 
 def overlap(kernel: Sequence[int], stride: Sequence[int]) -> float:
@@ -267,14 +293,14 @@ def won(run: Any, g: Part, own: Part, chance: Any, share: float, shared: float) 
     """The gradient goes to the largest of each window."""
     import numpy
 
-    k = list(g.k or tuple(g.correlation(r) for r in (1, 2, 3)))
+    k = g.told()
     more = 1 + shared * k[0]
     q = g.q * share * more
     drawn = fresh(run.noise, q, tuple(k), flat(own.profile.ndim), own.size)
     z = drawn.z * numpy.sqrt(chance)
     now = float((z[SELF] ** 2).mean())
     z = z * math.sqrt(q / now) if now > 0 else z
-    back = (clamp(k[0] * share / more), clamp(k[1] * share), k[2])
+    back = (clamp(k[0] * share / more), clamp(k[1] * share), k[2], clamp(k[3] * share))
     return Part(own.size, z, drawn.profile, back)
 
 

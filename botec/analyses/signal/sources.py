@@ -137,7 +137,7 @@ def dropout(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         if gradients[0] is None:
             return {}
         found = tuple(
-            replace(g, z=g.z * m, k=tuple(k * keep for k in (g.k or (0.0, 0.0, 0.0))))
+            replace(g, z=g.z * m, k=tuple(k * keep for k in g.told()))
             for g, m in zip(matched(gradients[0], value), masks, strict=True)
         )
         return {"input": Gradient(found, gradients[0].spread)}

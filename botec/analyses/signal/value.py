@@ -20,14 +20,15 @@ class Part:
 
     ``z`` [4, samples] are its particles, ``profile`` (broadcast to the tensor's shape, mean 1)
     the second moment of each entry over the mean one; ``size`` is its extent along the tensor's
-    ``axis`` of parts. ``k`` are exact correlations (position, example, unit) where the particles'
-    own are not to be trusted: gradients have them.
+    ``axis`` of parts. ``k`` are exact correlations (with another position, example, unit, and with
+    another position of another example) where the particles' own are not to be trusted: sums over
+    many entries amplify their noise. Gradients have them.
     """
 
     size: int
     z: Any
     profile: Any
-    k: tuple[float, float, float] | None = None
+    k: tuple[float, ...] | None = None
 
     @property
     def q(self) -> float:
@@ -55,6 +56,14 @@ class Part:
             return self.k[replica - 1]
         q = self.q
         return float((self.z[SELF] * self.z[replica]).mean()) / q if q > 0 else 0.0
+
+    def told(self) -> list[float]:
+        """Its four correlations, in the order of ``k``."""
+        if self.k is not None:
+            return list(self.k)
+        moments, q = self.moments(), self.q
+        pairs = ((0, POSITION), (0, EXAMPLE), (0, UNIT), (POSITION, EXAMPLE))
+        return [float(moments[pair]) / q if q > 0 else 0.0 for pair in pairs]
 
     def scaled(self, factor: float, profile: Any = None) -> Part:
         """The same with its second moment times ``factor``."""
@@ -203,7 +212,7 @@ def mixture(parts: Sequence[Part], axis: int) -> Part:
         shares = [part.q * part.size / (q * total) for part in parts]
         k = tuple(
             sum(share * part.k[r] for share, part in zip(shares, parts, strict=True) if part.k)
-            for r in range(3)
+            for r in range(4)
         )
     return Part(total, z, beside(parts, axis, q), k)  # type: ignore[arg-type]
 

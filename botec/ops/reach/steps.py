@@ -130,15 +130,17 @@ class Spread(Step):
 
 @dataclass(frozen=True)
 class Resampled(Step):
-    """``given`` places become ``made``: ``weigh(o)`` says which places (of an endless axis) it reads.
+    """``given`` places become ``made``: ``weigh(o)`` says what it reads there.
 
-    At the ends a place outside is the last one inside.
+    At the ends a place outside is the last one inside; ``ends`` says what is read there instead,
+    where the kernel has a rule of its own.
     """
 
     given: int
     made: int
     weigh: Callable[[int], list[int]]
     repeats: bool = True
+    ends: Callable[[int], list[int]] | None = None
 
     @property
     def pace(self) -> tuple[int, int] | None:
@@ -156,7 +158,8 @@ class Resampled(Step):
         """As :meth:`Step.rows`, the ends read again instead of what is outside."""
         import numpy
 
-        found = [[min(max(i, 0), given - 1) for i in self.taps(place)] for place in range(made)]
+        read = self.ends or self.weigh
+        found = [[min(max(i, 0), given - 1) for i in read(place)] for place in range(made)]
         most = max(map(len, found), default=1)
         places = numpy.array([row + [row[-1]] * (most - len(row)) for row in found])
         return places, numpy.ones(places.shape, dtype=bool)

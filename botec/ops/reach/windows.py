@@ -112,28 +112,31 @@ def factor(given: int, made: int, scale: float | None, corners: bool) -> float:
     return 1.0 / scale if scale else given / made
 
 
-def nearest(given: int, made: int, scale: float) -> Callable[[int], list[int]]:
+def nearest(scale: float) -> Callable[[int], list[int]]:
     """``⌊o · scale⌋``."""
     return lambda place: [math.floor(place * scale)]
 
 
-def nearest_exact(given: int, made: int, scale: float) -> Callable[[int], list[int]]:
+def nearest_exact(scale: float) -> Callable[[int], list[int]]:
     """``⌊(o + ½) scale⌋``."""
     return lambda place: [math.floor((place + 0.5) * scale)]
 
 
-def linear(given: int, made: int, scale: float, corners: bool) -> Callable[[int], list[int]]:
-    """The two neighbours of ``(o + ½) scale - ½`` (of ``o · scale`` with corners aligned)."""
+def linear(scale: float, corners: bool, ends: bool = False) -> Callable[[int], list[int]]:
+    """The two neighbours of ``(o + ½) scale - ½`` (of ``o · scale`` with corners aligned).
+
+    At the ends the kernel does not go below 0, and reads a neighbour of weight 0 there.
+    """
 
     def weigh(place: int) -> list[int]:
         centre = place * scale if corners else (place + 0.5) * scale - 0.5
-        low = math.floor(centre)
+        low = math.floor(max(centre, 0.0) if ends else centre)
         return [low, low + 1]
 
     return weigh
 
 
-def cubic(given: int, made: int, scale: float, corners: bool) -> Callable[[int], list[int]]:
+def cubic(scale: float, corners: bool) -> Callable[[int], list[int]]:
     """Four neighbours."""
 
     def weigh(place: int) -> list[int]:
@@ -188,18 +191,16 @@ def one_axis(op: str, given: int, made: int, scale: float, corners: bool) -> Ste
     """The step of one axis, by the op's own rule."""
     if given == made and not corners and abs(scale - 1) < 1e-9:
         return SAME
-    if "nearest_exact" in op:
-        weigh = nearest_exact(given, made, scale)
-    elif "nearest" in op:
-        weigh = nearest(given, made, scale)
-    elif op.endswith("_aa"):
-        weigh = smooth(4 if "bicubic" in op else 2, scale)
-    elif "bicubic" in op:
-        weigh = cubic(given, made, scale, corners)
-    else:
-        weigh = linear(given, made, scale, corners)
     regular = not corners and abs(scale - given / made) < 1e-9
-    return Resampled(given, made, weigh, repeats=regular)
+    if "nearest_exact" in op:
+        return Resampled(given, made, nearest_exact(scale), regular)
+    if "nearest" in op:
+        return Resampled(given, made, nearest(scale), regular)
+    if op.endswith("_aa"):
+        return Resampled(given, made, smooth(4 if "bicubic" in op else 2, scale), regular)
+    if "bicubic" in op:
+        return Resampled(given, made, cubic(scale, corners), regular)
+    return Resampled(given, made, linear(scale, corners), regular, linear(scale, corners, True))
 
 
 # -- padding --------------------------------------------------------------------------------
