@@ -46,6 +46,7 @@ KINDS = ("classification", "segmentation", "video")
 EXACT, SOME, NUMBERS = "exact", "exact in some dimensions", "numbers alone"
 REFUSED, DIFFERS = "refused", "differs"
 VERDICTS = (EXACT, SOME, NUMBERS, REFUSED, DIFFERS)
+UNBUILT = "not built by its library"  # gives its place to the next model
 SETTING = Setting(train=True, optimizer="adamw")
 
 # Fields of a configuration that say how many layers there are: by name, whatever the model.
@@ -128,6 +129,17 @@ def timm_cases() -> Iterator[Case]:
 
 def transformers_cases() -> Iterator[Case]:
     """Model types that a task is known for, evenly through the alphabet."""
+    types = transformers_types()
+    for place in range(TRANSFORMERS_TYPES):
+        yield transformers_case(types[place * len(types) // TRANSFORMERS_TYPES])
+
+
+def transformers_case(name: str) -> Case:
+    return Case("transformers", name, f"transformers:{name}")
+
+
+def transformers_types() -> list[str]:
+    """Every model type that a task is known for, in the order of the alphabet."""
     from transformers.models.auto import modeling_auto
 
     from botec.read.from_transformers import TASKS, library
@@ -135,10 +147,23 @@ def transformers_cases() -> Iterator[Case]:
 
     library("transformers:")
     tables = [getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES", {}) for task in TASKS]
-    types = sorted(name for name in model_types() if any(name in table for table in tables))
-    for place in range(TRANSFORMERS_TYPES):
-        name = types[place * len(types) // TRANSFORMERS_TYPES]
-        yield Case("transformers", name, f"transformers:{name}")
+    return sorted(name for name in model_types() if any(name in table for table in tables))
+
+
+def instead(wanted: Sequence[Case], judged: Mapping[str, Row]) -> list[Case]:
+    """For every type that transformers itself does not build the next one that is not asked yet."""
+    asked = {case.family for case in wanted if case.library == "transformers"}
+    asked |= {row.family for row in judged.values() if row.verdict == UNBUILT}
+    unbuilt = [case for case in wanted if judged[case.key].verdict == UNBUILT]
+    types = transformers_types() if unbuilt else []
+    found: list[Case] = []
+    for case in unbuilt:
+        later = types[types.index(case.family) :]
+        name = next((one for one in [*later, *types] if one not in asked), "")
+        if name:
+            asked.add(name)
+            found.append(transformers_case(name))
+    return found
 
 
 # -- one case -------------------------------------------------------------------------------------
@@ -152,7 +177,8 @@ def judge(case: Case) -> Row:
         source, program = opened(case)
         row = held(row, source, program)
     except BotecError as error:
-        row = replace(row, reason=one_line(error.seen))
+        verdict = UNBUILT if case.library == "transformers" and unbuilt(case.model) else REFUSED
+        row = replace(row, verdict=verdict, reason=one_line(error.seen))
     except Exception as error:  # a defect of botec's own is a row too
         row = replace(row, verdict=DIFFERS, reason=one_line(f"{type(error).__name__}: {error}"))
     today = datetime.now(UTC).date().isoformat()
@@ -184,6 +210,23 @@ def read(text: str, sizes: bool) -> tuple[Any, Program]:
         source = open_source(text, inputs=(Input(*front, "H", "W", name=own.name),))
         source = replace(source, defaults={**source.defaults, "H": high, "W": wide})
     return source, read_source(source, SETTING, {})
+
+
+def unbuilt(text: str) -> bool:
+    """Whether the library itself does not make a model of the default configuration."""
+    import torch
+
+    from botec.read.build import no_initialisation
+    from botec.read.doors import open_source
+
+    try:
+        with no_initialisation(), torch.device("meta"):
+            open_source(text).build()
+    except BotecError:
+        return False
+    except Exception:
+        return True
+    return False
 
 
 def shrunken(text: str) -> str:
@@ -257,7 +300,7 @@ def size_for(program: Program, stream: Stream, name: str, turn: int, place: int)
     least, step = regime.least.get(name, 2), regime.step.get(name, 1)
     most = regime.most.get(name, size)
     size = min(size, most - turn - 2 * place) if size > most else size
-    size = max(size, least + turn + place)
+    size = min(max(size, least + turn + place), most)
     return -(-size // step) * step
 
 
@@ -393,7 +436,8 @@ in numbers at the asked sizes, and says why.
 torchvision: all names for classification, segmentation and video. timm: {timm} names, of every
 family in turn. transformers: {types} model types a task is known for, evenly through the alphabet,
 with {layers} layers at most (fields that count layers, by their names) and otherwise their default
-configuration.
+configuration; a type whose default configuration transformers itself does not build gives its place
+to the next.
 """
 PICTURES = """
 ## Pictures of any size
@@ -426,10 +470,15 @@ def introduction(rows: Sequence[Row]) -> str:
         versions=f"Python {platform.python_version()}, {versions}",
         points=POINTS,
         exact=EXACT,
-        timm=TIMM_NAMES,
-        types=TRANSFORMERS_TYPES,
+        timm=counted(rows, "timm"),
+        types=counted(rows, "transformers"),
         layers=LAYERS,
     )
+
+
+def counted(rows: Sequence[Row], library: str) -> int:
+    """How many models of a library the page has."""
+    return sum(row.library == library and not row.key.endswith("H×W") for row in rows)
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -494,6 +543,10 @@ def main() -> int:
     if given.again:
         forget(given.kept, (case.key for case in wanted))
     judged = judge_all(wanted, given.kept)
+    while further := instead(wanted, judged):
+        unasked = {case.key for case in wanted if judged[case.key].verdict != UNBUILT}
+        wanted = [*(case for case in wanted if case.key in unasked), *further]
+        judged = judge_all(wanted, given.kept)
     rows = [judged[case.key] for case in wanted if case.key in judged]
     text = page(rows)
     if given.file:

@@ -33,13 +33,14 @@ SHORT = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 TF32_FROM = (8, 0)
 FOLDS = 5
 EDGE = 0.1  # logarithm of time from which an error counts by its size, not its square (Huber)
-PULL = 3e-5  # how strongly a class is held at its usual efficiency
+PULL = 1e-4  # how strongly a class is held at its usual efficiency
 USUAL_OPERATIONS, USUAL_BYTES, USUAL_OVERHEAD, USUAL_SHARPNESS = 0.8, 0.7, 4e-6, 2.5
 BAND = (0.1, 0.9)
+KINDS = ("infer", "train")
 # Nothing multiplies faster than the peak (boost clocks allow a little), nothing reads much faster
 # than memory does even where caches help: without limits two roofs trade places.
-MOST_OPERATIONS, MOST_BYTES = np.log((0.05, 1.35)), np.log((0.08, 2.0))
-OVERHEADS, POWERS = np.log((1e-6, 1.2e-5)), np.log((1.0, 7.0))
+MOST_OPERATIONS, MOST_BYTES = np.log((0.05, 1.35)), np.log((0.08, 1.6))
+OVERHEADS, POWERS = np.log((2e-6, 8e-6)), np.log((0.8, 7.0))
 #: Bands of a calibrated machine and of ops timed one by one: benchmarks/accuracy/time_here.py.
 HERE = {
     "measured-here.infer": (0.85, 1.2), "measured-here.train": (0.85, 1.2),
@@ -153,7 +154,7 @@ class Fitted:
     classes: Sequence[str]
     operations: Any
     bytes: Any
-    overhead: float
+    overhead: dict[str, float]
     sharpness: float
     scalars: dict[str, float]
 
@@ -169,7 +170,7 @@ def seconds_of(one: Set, chosen: Any, fitted: Fitted) -> tuple[Any, ...]:
     own, times = one.own[chosen], one.times[chosen]
     power = 1 + np.exp(fitted.sharpness)
     memory = one.bytes[chosen] / (one.bandwidth * np.exp(fitted.bytes)[own])
-    overhead = np.exp(fitted.overhead) * times
+    overhead = np.exp(fitted.overhead[one.runs.kind]) * times
     both, zero = memory * times, np.zeros_like(memory)
     by_compute, by_memory, by_power = zero, -both, zero.copy()
     two = one.operations[chosen] > 0  # rows with both roofs; the others are memory's alone
@@ -195,9 +196,10 @@ def fit(sets: Sequence[Set], chosen: Sequence[Any], steps: int = 200) -> Fitted:
     """
     classes = sets[0].classes
     count, names = len(classes), list(dict.fromkeys(one.runs.device for one in sets))
-    start = np.zeros(2 * count + 2 + len(names))
+    start = np.zeros(2 * count + 3 + len(names))
     start[:count], start[count : 2 * count] = np.log(USUAL_OPERATIONS), np.log(USUAL_BYTES)
-    start[2 * count :][:2] = np.log(USUAL_OVERHEAD), np.log(USUAL_SHARPNESS - 1)
+    start[2 * count : 2 * count + 2] = np.log(USUAL_OVERHEAD)
+    start[2 * count + 2] = np.log(USUAL_SHARPNESS - 1)
     parts = [prepared(one, which) for one, which in zip(sets, chosen, strict=True)]
 
     def loss(x: Any) -> tuple[float, Any]:
@@ -209,7 +211,7 @@ def fit(sets: Sequence[Set], chosen: Sequence[Any], steps: int = 200) -> Fitted:
         away = x - start
         return total + PULL * (away @ away), slope + 2 * PULL * away
 
-    limits = [*[MOST_OPERATIONS] * count, *[MOST_BYTES] * count, OVERHEADS, POWERS]
+    limits = [*[MOST_OPERATIONS] * count, *[MOST_BYTES] * count, OVERHEADS, OVERHEADS, POWERS]
     limits += [(None, None)] * len(names)
     found = minimize(
         loss, start, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": steps}
@@ -230,7 +232,7 @@ def one_loss(
     count = len(one.classes)
     times, *changes = seconds_of(one, rows, fitted)
     total = np.bincount(one.model[rows], times, len(one.families))[which]
-    scalar = x[2 * count + 2 + place] if place else 0.0
+    scalar = x[2 * count + 3 + place] if place else 0.0
     error = np.log(total) + scalar - np.log(one.seconds[which])
     size = np.abs(error)
     pulled = np.where(size < EDGE, error, EDGE * np.sign(error)) / len(error)
@@ -239,18 +241,20 @@ def one_loss(
     each, own = weight[one.model[rows]], one.own[rows]
     slope[:count] += np.bincount(own, changes[0] * each, count)
     slope[count : 2 * count] += np.bincount(own, changes[1] * each, count)
-    slope[2 * count] += changes[2] @ each
-    slope[2 * count + 1] += changes[3] @ each
+    slope[2 * count + KINDS.index(one.runs.kind)] += changes[2] @ each
+    slope[2 * count + 2] += changes[3] @ each
     if place:
-        slope[2 * count + 2 + place] += pulled.sum()
+        slope[2 * count + 3 + place] += pulled.sum()
     return float(np.where(size < EDGE, error**2 / 2, EDGE * (size - EDGE / 2)).mean())
 
 
 def unpacked(x: Any, classes: Sequence[str], names: Sequence[str]) -> Fitted:
     count = len(classes)
-    scalars = {name: float(np.exp(x[2 * count + 2 + place])) if place else 1.0
+    scalars = {name: float(np.exp(x[2 * count + 3 + place])) if place else 1.0
                for place, name in enumerate(names)}  # fmt: skip
-    return Fitted(classes, x[:count], x[count : 2 * count], x[2 * count], x[2 * count + 1], scalars)
+    overheads = dict(zip(KINDS, x[2 * count : 2 * count + 2], strict=True))
+    efficiencies = x[:count], x[count : 2 * count]
+    return Fitted(classes, *efficiencies, overheads, x[2 * count + 2], scalars)
 
 
 def folds(families: Iterable[str]) -> dict[str, int]:
@@ -294,19 +298,31 @@ class Held:
 
 
 @cache
+def dealt() -> dict[str, int]:
+    """The fold of every family of the tables."""
+    return folds([name for one in tables() for name in np.array(one.families)[one.timed]])
+
+
+@cache
+def left_out(fit_on: tuple[str, ...]) -> tuple[Fitted, ...]:
+    """One fit for each fold, made without that fold's families."""
+    sets = [one for one in tables() if one.runs.name in fit_on]
+    print(f"  fitting {', '.join(fit_on)} with each fold left out", file=sys.stderr)
+    return tuple(
+        fit(sets, [
+            np.array([p for p in one.timed if dealt()[one.families[p]] != number]) for one in sets
+        ])
+        for number in range(FOLDS)
+    )  # fmt: skip
+
+
+@cache
 def cross_validated(fit_on: tuple[str, ...], test_on: str) -> Held:
     """Fit on some tables with a fold's families left out, predict those of another table."""
-    sets = {one.runs.name: one for one in tables()}
-    dealt = folds([name for one in tables() for name in np.array(one.families)[one.timed]])
-    test = sets[test_on]
+    test = next(one for one in tables() if one.runs.name == test_on)
     predicted, fold = np.full(len(test.families), np.nan), np.full(len(test.families), -1)
-    for number in range(FOLDS):
-        chosen = [
-            np.array([p for p in sets[name].timed if dealt[sets[name].families[p]] != number])
-            for name in fit_on
-        ]
-        fitted = fit([sets[name] for name in fit_on], chosen)
-        mine = [p for p in test.timed if dealt[test.families[p]] == number]
+    for number, fitted in enumerate(left_out(fit_on)):
+        mine = [p for p in test.timed if dealt()[test.families[p]] == number]
         predicted[mine], fold[mine] = fitted.predicted(test)[mine], number
     place = test.timed
     return Held(
@@ -369,7 +385,7 @@ def written(fitted: Fitted) -> str:
         'vendor = "NVIDIA"',
         'note = "Efficiencies of ops were fitted to timm\'s public timings on RTX 3090 and 4090."',
         f"ceiling = {ceiling():.4g}",
-        f"overhead = {np.exp(fitted.overhead):.4g}",
+        *(f"overhead.{kind} = {np.exp(own):.4g}" for kind, own in fitted.overhead.items()),
         f"sharpness = {1 + np.exp(fitted.sharpness):.4g}",
         "", "# Share of the reachable rate of products.", "[operations]",
     ]  # fmt: skip

@@ -64,7 +64,7 @@ def packed(program: Program) -> dict[str, Any]:
 
 
 def unpacked(data: Mapping[str, Any]) -> Program:
-    setting = {
+    setting: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in data["setting"].items()
     }

@@ -34,8 +34,10 @@ def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> R
     target = device(name)
     asked = question(read(model, *inputs, **options), target, context)
     largest = {dimension: asked.largest(dimension) for dimension in asked.program.asked}
-    changes = [] if asked.fits else list(tried(model, inputs, options, asked, target))
-    return page(asked, largest, changes, target)
+    changes = () if asked.fits else tried(model, inputs, options, asked, target)
+    helpful = [one for one in changes if one.fit.device < asked.device]
+    helpful.sort(key=lambda one: (not one.fit.fits, one.multiplications, one.fit.device))
+    return page(asked, largest, helpful, target)
 
 
 def question(program: Program, target: Device, context: int) -> Fit:
@@ -47,15 +49,17 @@ def question(program: Program, target: Device, context: int) -> Fit:
 
 
 def tried(model: Any, inputs: Any, options: Any, asked: Fit, target: Device) -> Iterator[Tried]:
-    """Each change alone, traced again; those a model or an optimizer refuses are left out."""
+    """Each change alone, traced again; those a model or an optimizer refuses are left out.
+
+    A smaller batch per step is no change of the setting, so the micro-batches come first.
+    """
     context = asked.room.context
     parted = micro_batched(model, inputs, options, asked)
     if parted is not None:
         yield parted
     for one in remedies(asked.program):
-        further = {name: value for name, value in options.items() if name not in asked.program.asked}
         try:
-            program = read(model, *inputs, **further, **{**asked.program.asked, **one.options})
+            program = read(model, *inputs, **{**options, **asked.program.asked, **one.options})
         except BotecError:
             continue
         yield Tried(one.name, question(program, target, context), work(program))
@@ -179,7 +183,7 @@ def everywhere(model: Any, *inputs: Input, context: int = CONTEXT, **options: An
         rows.append((target.title, target.usable, *said[own, room]))
     program = next(iter(programs.values()))
     columns = (
-        Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"),
+        Column("device"), Column("memory", "B"), Column("used", "B", apart=True), Column("fits"),
         Column(f"largest {next(iter(program.asked), '')}".strip(), "1"), Column("why not"),
     )  # fmt: skip
     table = Table("Every CUDA device of the catalogue", columns, tuple(reversed(rows)))
@@ -206,7 +210,7 @@ def catalogue_page(program: Program, table: Table, context: int) -> Report:
         model={"name": program.name, "inputs": list(program.setting.inputs)},
         setting={**setting, "device": "every CUDA device"},
         figures={},
-        sections=(Section("Where it fits", (table, Text(text, "" if many else "no"))),),
+        sections=(Section("Where it fits", (Text(text, "" if many else "no"), table)),),
         notes=(*assumptions(context), *notes(program)),
         version=__version__,
     )

@@ -98,12 +98,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Picture:
-    """Curves over one axis, both axes in powers of ten. ``up`` has no unit where curves differ."""
+    """Curves over one axis, both axes in powers of ten, or evenly divided where ``linear``.
+
+    ``up`` has no unit where curves differ.
+    """
 
     title: str
     across: Column
     up: Column
     curves: tuple[Curve, ...]
+    linear: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,4 +180,5 @@ class Report:
 
         from botec.write import format_of
 
-        Path(path).write_text(format_of(path).write(self), encoding="utf-8")
+        page = format_of(path).write(self)
+        Path(path).write_bytes(page.encode("utf-8") if isinstance(page, str) else page)

@@ -29,6 +29,9 @@ def pictures(name: str, batch: int = 4) -> Callable[[], Any]:
 
     def make() -> Any:
         import botec
+        from botec.read.from_torchvision import make_importable
+
+        make_importable()
         from torchvision import models
 
         return models.get_model(name), (botec.Input(batch, 3, 224, 224, name="x"),)
@@ -40,9 +43,11 @@ def texts(name: str, batch: int, length: int, **sizes: int) -> Callable[[], Any]
     """A transformers model of a type, of its default sizes or others."""
 
     def make() -> Any:
-        import transformers as hub
-
         import botec
+        from botec.read.from_torchvision import make_importable
+
+        make_importable()
+        import transformers as hub
 
         kinds = {
             "bert": (hub.BertModel, hub.BertConfig), "gpt2": (hub.GPT2LMHeadModel, hub.GPT2Config),

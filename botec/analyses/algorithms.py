@@ -116,7 +116,9 @@ class Fit(Protocol):
     @property
     def how(self) -> str: ...
     @property
-    def fixed(self) -> Mapping[str, int]: ...
+    def fixed(self) -> Mapping[str, int]:
+        """The sizes of its runs that did not grow."""
+        ...
 
 
 def pair_of(name: str) -> tuple[Algorithm, Algorithm] | None:

@@ -224,9 +224,24 @@ def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:
 
 
 def sizes_of(program: Program, name: str) -> tuple[int, ...]:
-    """Powers of ten, each at the next size of the widest lattice the dimension is proved on."""
-    step = program.streams[0].regime.step.get(name, 1)
-    return tuple(dict.fromkeys(-(-size // step) * step for size in DECADES))
+    """Powers of ten, each at the next size of the lattice the widest formula is proved on.
+
+    Where that formula ends, sizes from its first to its last, evenly spread, stand for them.
+    """
+    regime = program.streams[0].regime
+    step = regime.step.get(name, 1)
+    sizes: Iterable[int] = DECADES
+    if name in regime.most:
+        first, last = regime.least.get(name, 1), regime.most[name]
+        inside = [size for size in DECADES if first <= size <= last]
+        sizes = inside if len(inside) > 2 else spread(first, last)
+    return tuple(dict.fromkeys(-(-size // step) * step for size in sizes))
+
+
+def spread(first: int, last: int, count: int = 5) -> tuple[int, ...]:
+    """Whole numbers from the first to the last, evenly in logarithms."""
+    ratio = last / first
+    return tuple(round(first * ratio ** (place / (count - 1))) for place in range(count))
 
 
 def value_at(one: Known, name: str, size: int) -> int | None:

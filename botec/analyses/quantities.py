@@ -59,6 +59,7 @@ def keys(train: bool, optimizer: bool) -> tuple[str, ...]:
 
 
 def phases_of(train: bool, optimizer: bool) -> tuple[str, ...]:
+    """The phases of a step, before anything is read."""
     return PHASES[: 3 if optimizer else 2] if train else PHASES[:1]
 
 

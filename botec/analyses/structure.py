@@ -42,6 +42,7 @@ MOST_SAMPLES = 6  # along one field
 USUAL_DEGREE = 2  # of a width in a product; what seems higher must hold at two samples more
 CHECKS = 64  # points at which the peak is held against that of a structure read afresh
 FARTHEST = 10**6
+NOTHING = array("i")  # the events of a program that is formulas alone
 
 
 class NoFormula(Exception):
@@ -61,6 +62,7 @@ class Sample:
 
     @cached_property
     def known(self) -> dict[str, Known]:
+        """Its figures."""
         return quantities(self.program)
 
     def sums(self, stream: Stream) -> dict[Part, Poly]:
@@ -232,7 +234,7 @@ class Study:
         peaks = [terms for part, terms in there.items() if part[0] == PEAK]
         if not peaks or any(type(size) is not int for one in peaks for size in one.values()):
             return PEAK
-        own = [plain(Poly(terms)) for terms in peaks]
+        own = [plain(Poly({key: int(size) for key, size in one.items()})) for one in peaks]
         return "" if same_maximum(own, peak_envelope(stream), stream.regime) else PEAK
 
     def written(self, terms: Mapping[Monomial, Mapping[Powers, Fraction]]) -> Poly:
@@ -402,7 +404,7 @@ def program_of(
     for name in found:
         regime = regime_of(study, name, grid, reach)
         regime = replace(regime, fitted=tuple(points[0]), proved=tuple(points[1]))
-        streams[Stream(regime, (), (), *(array("i") for _ in range(3)))] = name
+        streams[Stream(regime, (), (), NOTHING, NOTHING, NOTHING)] = name
     program = replace(
         base.program,
         asked={**base.program.asked, **dict(zip(symbols, study.base, strict=True))},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from botec.analyses.cache import cache_figures
 from botec.analyses.figures import Answers, maximum, memory_rule
@@ -16,6 +15,7 @@ from botec.analyses.timeline import picture, standing_table
 from botec.poly import Poly
 from botec.report import Column, Counted, Figure, Figures, Section, Table, Text
 from botec.units import Quantity
+
 
 @dataclass(frozen=True)
 class Tried:

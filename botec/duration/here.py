@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import exp, log
+from math import log
 from typing import TYPE_CHECKING, Any
 
 from botec.analyses.count import Counts
-from botec.analyses.duration.classes import BACKWARD, MULTIPLYING, class_of, dtype_of, multiplies
+from botec.analyses.duration.classes import BACKWARD, MULTIPLYING, class_of, dtype_of
 from botec.analyses.duration.speeds import (
-    MEASURED, SHEET, Rate, Speeds, constant, fitted,
+    ASSUMED, MEASURED, Rate, Speeds, constant, fitted,
 )  # fmt: skip
+from botec.analyses.duration.times import operations_of
 from botec.poly import at
 from botec.program import Program
 from botec.report import Column, Report, Section, Table, Text
@@ -28,6 +29,7 @@ ASSUMED_BAND = 0.3, 3.0
 SHARP = 50.0  # measured rates hold both roofs already: the larger of the two counts
 BY_SIZE = {"matmul", "batched matmul", "attention", "attention" + BACKWARD}
 USUAL = "elementwise"
+TRIED = tuple(2 ** (step / 4) for step in range(-16, 9))  # shares tried for a roof, 1/16 to 4
 
 
 def assumed() -> Speeds:
@@ -39,7 +41,7 @@ def assumed() -> Speeds:
     )
     shares = fitted()["operations"]
     return Speeds(
-        title="this machine (assumed)", basis=SHEET,
+        title="this machine (assumed)", basis=ASSUMED,
         products={(name, "float32"): constant(ASSUMED_RATE * own) for name, own in shares.items()},
         memory={(name, ""): constant(ASSUMED_BANDWIDTH * min(own, 1.0))
                 for name, own in fitted()["bytes"].items()},
@@ -61,14 +63,19 @@ def speeds_from(found: Calibration, train: bool) -> Speeds:
     """Rates by class of a calibration's samples."""
     from botec.measure.calibration import by_class
 
+    groups = by_class(found.samples)
     products, memory = {}, {}
-    for (name, dtype), samples in by_class(found.samples).items():
-        if name.removesuffix(BACKWARD) in MULTIPLYING:
-            products[name, dtype] = product_rate(name, samples)
-        else:
-            memory[name, dtype] = moving_rate(samples)
     peaks, bandwidth = roofs(found.samples)
-    memory.update({(name, ""): constant(bandwidth) for name, _ in products})
+    for (name, dtype), samples in groups.items():
+        if name in BY_SIZE:
+            products[name, dtype] = by_size(samples)
+            memory[name, ""] = constant(bandwidth)
+        elif name.removesuffix(BACKWARD) not in MULTIPLYING:
+            memory[name, dtype] = moving_rate(samples)
+    for (name, dtype), samples in groups.items():
+        if name not in BY_SIZE and name.removesuffix(BACKWARD) in MULTIPLYING:
+            usual = memory.get((USUAL, dtype)) or constant(bandwidth)
+            products[name, dtype], memory[name, dtype] = two_roofs(samples, usual)
     band = fitted()["bands"][f"{MEASURED}.{'train' if train else 'infer'}"]
     each = found.train if train else found.infer
     return Speeds(
@@ -79,13 +86,30 @@ def speeds_from(found: Calibration, train: bool) -> Speeds:
     )  # fmt: skip
 
 
-def product_rate(name: str, samples: list[Sample]) -> Rate:
-    """Products follow their size; a class of convolutions has the mean of its logarithms."""
+def by_size(samples: list[Sample]) -> Rate:
+    """Operations a second by the operations of a call."""
     rates = {one.operations: one.operations / one.seconds for one in samples}
-    if name in BY_SIZE:
-        sizes = sorted(rates)
-        return Rate(tuple(sizes), tuple(rates[size] for size in sizes))
-    return constant(exp(sum(map(log, rates.values())) / len(rates)))
+    sizes = sorted(rates)
+    return Rate(tuple(sizes), tuple(rates[size] for size in sizes))
+
+
+def two_roofs(samples: list[Sample], usual: Rate) -> tuple[Rate, Rate]:
+    """A rate of products, and a share of ``usual`` bandwidth, that together meet samples best.
+
+    Depthwise convolutions are bound by memory, dense ones by products, 1x1 ones by either.
+    """
+    best = max(one.operations / one.seconds for one in samples)
+    moved = [one.bytes / float(usual.at(one.bytes)) for one in samples]
+
+    def error(rate: float, share: float) -> float:
+        pairs = zip(samples, moved, strict=True)
+        return sum(
+            log(max(one.operations / rate, own / share) / one.seconds) ** 2 for one, own in pairs
+        )
+
+    tries = ((best * one, other) for one in TRIED if one <= 1 for other in TRIED)
+    rate, share = min(tries, key=lambda pair: error(*pair))
+    return constant(rate), Rate(usual.sizes, tuple(own * share for own in usual.rates))
 
 
 def moving_rate(samples: list[Sample]) -> Rate:
@@ -153,8 +177,8 @@ def exact(program: Program, base: Speeds) -> Speeds:
 def key_of(line: Any, point: Any) -> tuple[Any, ...]:
     """How a timed op is found again: class, type, operations and bytes."""
     name = class_of(line.call, line.phase)
-    products = 2 * (line.costs["multiplications"] or 0) if name and multiplies(name) else 0
-    return name, dtype_of(line.call), at(products, point), at(line.costs["bytes"], point)
+    products = at(operations_of(line, name), point)
+    return name, dtype_of(line.call), products, at(line.costs["bytes"], point)
 
 
 def report(found: Calibration, path: str) -> Report:

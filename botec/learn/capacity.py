@@ -32,9 +32,10 @@ def network_of(asked: Question) -> Any:
 
     from botec.analyses.capacity import Network
     from botec.errors import BadInput
+    from botec.poly import at
 
     trained = [one.tensor for one in asked.program.parameters if one.trainable]
-    weights = sum(prod(tensor.shape) for tensor in trained)
+    weights = sum(at(tensor.elements, {}) for tensor in trained)
     if not weights:
         raise BadInput("the model has no trained parameter", "ask about one that learns")
     point = {**dict.fromkeys(asked.program.asked, 1), **asked.program.asked}

@@ -102,6 +102,7 @@ CONVOLUTIONS = (
     ("convolution depthwise", 2, 96, 96, 3, 2, 112, 96),
     ("convolution depthwise", 2, 144, 144, 3, 1, 56, 144),
     ("convolution depthwise", 2, 384, 384, 3, 1, 14, 384),
+    ("convolution depthwise", 4, 32, 32, 3, 1, 112, 32),
     ("convolution depthwise", 2, 192, 192, 7, 1, 28, 192),
     ("convolution grouped", 2, 256, 256, 3, 1, 14, 8),
     ("convolution grouped", 2, 64, 64, 3, 1, 56, 8),

@@ -86,8 +86,9 @@ def float_mask(mask: Any, query: Any) -> Any:
     """A mask of truth values as numbers to add (``convert_boolean_attn_mask``)."""
     if mask is None or mask.dtype != torch.bool:
         return mask
-    added = torch.zeros_like(mask, dtype=query.dtype)
-    return added.masked_fill_(mask.logical_not(), float("-inf"))
+    inside = torch.scalar_tensor(0.0, dtype=query.dtype, device=query.device)
+    outside = torch.scalar_tensor(float("-inf"), dtype=query.dtype, device=query.device)
+    return torch.where(mask, inside, outside)
 
 
 def flash(query: Any, key: Any, value: Any, dropout: float, causal: bool, scale: Any) -> Any:

@@ -154,7 +154,9 @@ class Search:
         short, experts = self.short, self.experts
         self.experts = short.for_all(experts)
         try:
-            return tuple(self.whole(short, stream) for stream in self.found())
+            streams = tuple(self.whole(short, stream) for stream in self.found())
+            self.asked_trace.answers.extend(short.answers)
+            return streams
         except (NotPeriodicError, BotecError):
             self.forget_short()
             return self.found()

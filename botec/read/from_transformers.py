@@ -25,7 +25,7 @@ from botec.read.from_torchvision import make_importable
 from botec.read.given import hushed, with_inputs
 from botec.read.quantised import quantised
 from botec.read.source import Source
-from botec.read.transformers_calls import called
+from botec.read.transformers_calls import called, text_part
 from botec.read.transformers_config import configuration, faulty
 
 FORM = "transformers:PATH|TYPE|HUB_ID"
@@ -83,7 +83,7 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
             call = called(kind, config, task, train, inputs)
     except BotecError as error:
         raise error.about(text) from error
-    told = precision_note(config, train)
+    told = (*precision_note(config, train), *(() if train else window_note(config)))
     notes = (f"{name}, which ?architectures=… changes", *told, *said, *call.notes)
     found = Source(
         text,
@@ -116,6 +116,21 @@ def precision_note(config: Any, train: bool) -> tuple[str, ...]:
     if train and getattr(config, "quantization_config", None):
         notes.append("quantization_config is followed in inference only: packed weights are frozen")
     return tuple(notes)
+
+
+def window_note(config: Any) -> tuple[str, ...]:
+    """How many layers see a window only, and what their cache holds of it when."""
+    text = text_part(config)
+    window = getattr(text, "sliding_window", None)
+    types = getattr(text, "layer_types", None)
+    layers = getattr(text, "num_hidden_layers", 0)
+    many = layers if types is None else sum(one == "sliding_attention" for one in types)
+    if not window or not many:
+        return ()
+    return (
+        f"{many} layers look at a window of {window:,} tokens: their cache holds all that the "
+        f"first pass reads until the next token comes, {window - 1:,} tokens from then on",
+    )
 
 
 def start_decoder(config: Any) -> tuple[str, ...]:

@@ -118,6 +118,44 @@ def backward_tile(look: Look) -> tuple[int, int, int]:
     return (128, 64, 65536) if large else (64, 64, 65536)
 
 
+def flash(look: Look) -> list[Step]:
+    """``mha_fwd``: keys in parts where the queries alone do not fill the chip; the random state."""
+    batch, heads, length, width = look["query"].shape
+    parts = key_parts(look)
+    begin = out(0, 1)
+    if parts > 1:
+        rows = parts * batch * heads * length * 4
+        whole = round_up(width, 32) if width <= 192 else 256
+        begin += [*take("part sums", rows), *take("part results", rows * whole)]
+    if look["dropout_p"]:
+        begin += [*take("state", 16), *out(3), *out(2), *give("state")]
+    return [*begin, *out(), *give("part sums", "part results")]
+
+
+def key_parts(look: Look) -> int:
+    """Into how many parts the keys are split (``set_params_splitkv``, ``num_splits_heuristic``)."""
+    sizes = [look.number(size) for size in look["query"].shape]
+    batch, heads, length, width = sizes
+    if look["dropout_p"]:
+        return 1
+    key_heads, keys = (look.number(look["key"].shape[axis]) for axis in (1, 2))
+    if length == 1 and heads > key_heads:  # one row: the heads of a group become its rows
+        heads, length = key_heads, heads // key_heads
+    unit = 256 if width <= 64 else 128 if width <= 128 else 64
+    most = -(-keys // unit)
+    work = batch * heads * -(-length // 64)
+    room = 2 * processors(look.capability)[0]
+    if work >= 0.8 * room:
+        return 1
+    rates = {}
+    for parts in range(1, min(128, room, most) + 1):
+        if parts == 1 or -(-most // parts) != -(-most // (parts - 1)):
+            waves = work * parts / room
+            rates[parts] = waves / -(-work * parts // room)
+    best = max(rates.values(), default=0.0)
+    return next((parts for parts, rate in rates.items() if rate >= 0.85 * best), 1)
+
+
 def flash_backward(look: Look) -> list[Step]:
     """Row sums and the queries' gradient in float32, rows in blocks of 128; grouped keys expanded.
 
@@ -219,18 +257,22 @@ def reduced(look: Look) -> list[Step]:
     layout = look.layouts.get("self")
     if not is_layout(layout) or not layout[0]:
         return out()
-    tensor, axes = look["self"], axes_of(look["dim"], len(layout[0]))
+    return [*out(), *staged(look, "self", axes_of(look["dim"], len(layout[0])), sum_type(look))]
+
+
+def staged(look: Look, name: str, axes: list[int], added: str) -> list[Step]:
+    """The buffer between the blocks of a long sum, where it has one; ``added`` is the type (or the
+    bytes) of what is added up."""
+    tensor, layout = look[name], look.layouts[name]
     shape = [look.number(size) for size in tensor.shape]
-    item = ITEM_BYTES.get(tensor.dtype, 1)
-    one = reduction(shape, strides_at(layout, shape), axes, item, sum_item(look))
+    item, sum_item = ITEM_BYTES.get(tensor.dtype, 1), ITEM_BYTES.get(added) or int(added)
+    one = reduction(shape, strides_at(layout, shape), axes, item, sum_item)
     inside = product(size for axis, size in enumerate(tensor.shape) if axis in axes)
     across = product(size for axis, size in enumerate(tensor.shape) if axis not in axes)
-    staged = staging_bytes(one, look.capability, inside, across)
-    if staged is None:
-        return out()
-    return [
-        *out(), *take("parts", staged[0]), *take("counters", staged[1]), *give("counters", "parts"),
-    ]  # fmt: skip
+    found = staging_bytes(one, look.capability, inside, across)
+    if found is None:
+        return []
+    return [*take("parts", found[0]), *take("counters", found[1]), *give("counters", "parts")]
 
 
 def axes_of(axes: Any, count: int) -> list[int]:
@@ -253,15 +295,15 @@ def strides_at(layout: Any, shape: Any) -> list[int]:
     return strides
 
 
-def sum_item(look: Look) -> int:
-    """Bytes of what a reduction adds up: wider for 16-bit types, four numbers for a variance."""
+def sum_type(look: Look) -> str:
+    """What a reduction adds up: wider than 16-bit types; a variance keeps four numbers."""
     kind = look["self"].dtype
     if look.call.op in ("aten.var", "aten.var_mean", "aten.std", "aten.std_mean"):
-        return 32 if kind == "float64" else 16
+        return "32" if kind == "float64" else "16"
     if look.call.op in ("aten.any", "aten.all"):
-        return 1
+        return "bool"
     made = look.call.results[0].dtype if look.call.results else kind
-    return ITEM_BYTES.get(accumulated(made if kind not in HALF else kind), 4)
+    return accumulated(kind if kind in HALF else made)
 
 
 # --- products and convolutions -------------------------------------------------------------------
@@ -306,18 +348,37 @@ def convolution(look: Look) -> list[Step]:
 
 def convolution_backward(look: Look) -> list[Step]:
     """``convolution_backward``: of the input, of the filters, then of the bias."""
-    if own_depthwise(look):
-        copies = [*look.copy("grad_output"), *look.copy("input")]
-        return [*copies, *out(), *give("input", "grad_output")]
-    last = last_channels(look, "input", "weight")
     mask = look["output_mask"] or (True, True, True)
-    steps = [*packed_as(look, "input", last), *packed_as(look, "grad_output", last)]
-    place = 0
+    inner = own_depthwise(look)
+    steps = depthwise_backward(look, mask) if inner else cudnn_backward(look, mask)
+    layout = look.layouts.get("grad_output")
+    if not mask[2] or not is_layout(layout):
+        return [*steps, *out()]
+    axes = [axis for axis in range(len(layout[0])) if axis != 1]
+    return [*steps, *out(), *staged(look, "grad_output", axes, accumulated(look["input"].dtype))]
+
+
+def depthwise_backward(look: Look, mask: Any) -> list[Step]:
+    """``conv_depthwise2d_backward_cuda``: the filters' gradient comes before the input's."""
+    copies = [*look.copy("grad_output"), *look.copy("input")]
+    made = out(1, 0) if mask[0] and mask[1] else out(0)
+    return [*copies, *made, *give("input", "grad_output")]
+
+
+def cudnn_backward(look: Look, mask: Any) -> list[Step]:
+    """``cudnn_convolution_backward``: each part packs what it reads; the gradient is put in order
+    once where the channels lie innermost, and for sequences."""
+    last = last_channels(look, "input", "weight")
+    gradient = packed_as(look, "grad_output", last)
+    once = last or len(look["input"].shape) == 3
+    steps = [*packed_as(look, "input", last), *(gradient if once else [])]
+    again = [] if once else gradient
+    end = [] if once else give("grad_output")
     if mask[0]:
-        steps += [*out(place), *packed_as(look, "weight", last), *give("weight")]
-        place += 1
-    steps += out(place) if mask[1] else []
-    return [*steps, *give("grad_output", "input"), *out()]
+        steps += [*out(0), *packed_as(look, "weight", last), *again, *end, *give("weight")]
+    if mask[1]:
+        steps += [*again, *out(1 if mask[0] else 0), *end]
+    return [*steps, *give("grad_output", "input")]
 
 
 def own_depthwise(look: Look) -> bool:
@@ -460,6 +521,7 @@ def packed_gradient(look: Look) -> list[Step]:
 RULES: dict[str, Callable[[Look], list[Step]]] = {
     "aten._scaled_dot_product_efficient_attention": efficient,
     "aten._scaled_dot_product_efficient_attention_backward": efficient_backward,
+    "aten._scaled_dot_product_flash_attention": flash,
     "aten._scaled_dot_product_flash_attention_backward": flash_backward,
     "aten.native_layer_norm": row_norm,
     "aten.native_layer_norm_backward": row_norm_backward,

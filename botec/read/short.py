@@ -11,8 +11,8 @@ An optimizer's update knows no batch: it is run once, over all parameters.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -69,12 +69,13 @@ class Short(Subject):
 
     def __init__(self, full: Subject, runs: Sequence[Run]) -> None:
         self.__dict__.update(full.__dict__)
-        self.full, self.runs, self.units = full, runs, SHORT
+        self.full, self.runs = full, runs
         self.names = {id(one): name for name, one in full.module.named_parameters()}
         if full.setting.optimizer:
             self.optimizer = Gradients()
         self.arounds: dict[Any, tuple[Stream, Any]] = {}
         self.asked: Any = None
+        self.answers: list[str] = []
         self.point: Point = {}
 
     def run(self, point: Point) -> Recorder:
@@ -156,8 +157,6 @@ class Short(Subject):
         storages = [*with_inputs(before.storages, stream.storages), *copies(rows, stream)]
         held = (rows.kinds != OP) & (rows.kinds != PHASE)
         rows.index[held] += adopted
-        end = len(rows.kinds) if after is None else update_at(rows)
-        rows = Rows(rows.kinds[:end], rows.index[:end], rows.scopes[:end], *(None,) * 3)
         joined = joined_rows(before, rows)
         calls = list(stream.calls)
         if after is not None:
@@ -228,6 +227,7 @@ class Short(Subject):
             events, numbers = len(recorder.kinds), len(recorder.sizes)
             if updates:
                 self.updated(recorder, layouts)
+                self.answers += recorder.answers
             whole = align([recorder], (), (self.point,))
             before = replace(
                 whole,
@@ -360,20 +360,24 @@ def first_phase(trace: Recorder) -> tuple[int, int]:
 
 
 def rows_of(trace: Recorder, stream: Stream | None = None) -> Rows:
-    """The step's events (of a stream made from the trace), storages counted from its start."""
+    """The step's events up to an update (of a stream made from the trace); storages are counted
+    from the step's start."""
     import numpy as np
 
     start, adopted = first_phase(trace)
-    kinds = np.array(trace.kinds[start:])
-    index = np.array((trace if stream is None else stream).index[start:])
+    end = update_at(trace)
+    kinds = np.array(trace.kinds[start:end])
+    index = np.array((trace if stream is None else stream).index[start:end])
     held = (kinds != OP) & (kinds != PHASE)
     index[held] -= adopted
     if np.any(index < 0):
         raise NotPeriodicError("something from before the step dies in it")
-    source = np.arange(adopted, len(trace.sizes))
-    scopes = [0] * len(source) if stream is None else [s.scope for s in stream.storages[adopted:]]
-    born = np.array(trace.numbered[adopted:]) - start
-    return Rows(kinds, index, np.array(trace.scopes[start:]), born, source, np.array(scopes))
+    last = bisect_left(trace.numbered, end)
+    source = np.arange(adopted, last)
+    made = [0] * len(source) if stream is None else [s.scope for s in stream.storages[adopted:last]]
+    born = np.array(trace.numbered[adopted:last]) - start
+    scopes = np.array(trace.scopes[start:end])
+    return Rows(kinds, index, scopes, born, source, np.array(made, dtype=int))
 
 
 def signatures_at(trace: Recorder, index: Any) -> Any:
@@ -389,12 +393,11 @@ def sizes_at(trace: Recorder, numbers: Any) -> Any:
     return np.array(trace.sizes)[numbers]
 
 
-def update_at(rows: Rows) -> int:
-    """The event at which the optimizer starts."""
-    import numpy as np
-
+def update_at(trace: Recorder) -> int:
+    """The event at which the optimizer starts; the number of events where none does."""
     wanted = PHASES.index("optimizer")
-    return int(np.flatnonzero((rows.kinds == PHASE) & (rows.index == wanted))[0])
+    marks = (event for event, kind in enumerate(trace.kinds) if kind == PHASE)
+    return next((event for event in marks if trace.index[event] == wanted), len(trace.kinds))
 
 
 def with_inputs(storages: Sequence[Storage], traced: Sequence[Storage]) -> Iterator[Storage]:

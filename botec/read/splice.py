@@ -87,7 +87,7 @@ def scope_passes(rows: Rows, layers: Layers, units: int) -> list[Visits]:
     places = np.flatnonzero(inside)
     owner = (rows.scopes[places] - layers.first) // layers.size + phase[places] * units
     found = list(monotone(places, owner, units))
-    if any(len(one.units) != units for one in found):
+    if not all(covers(one, units) for one in found):
         raise NotPeriodicError("blocks do not run one after the other")
     return found
 
@@ -144,8 +144,15 @@ def list_passes(rows: Rows, splice: Splice, units: int) -> Iterator[Visits]:
         inner = dead[owner >= 0]
         passing = owner[owner >= 0]
         for one in monotone(inner, passing, units):
-            if len(one.units) >= units - 1:
+            if covers(one, units):
                 yield one
+
+
+def covers(visits: Visits, units: int) -> bool:
+    """Whether a pass goes through all inner units, and on to the next, which ends them."""
+    up = visits.units[-1] > visits.units[0]
+    inside = range(EDGE, units - EDGE + 1) if up else range(EDGE - 1, units - EDGE)
+    return set(inside) <= set(visits.units)
 
 
 @dataclass

@@ -56,7 +56,7 @@ class Subject:
         self.optimizer: Any = None
         self.scaler: Scaler | None = None
         self.copies = Copies(())
-        self.turns = min(setting.accumulate, TRACED)
+        self.turns, self.turns_proved = min(setting.accumulate, TRACED), False
         self.fields: dict[str, Any] = {"use_cache": False} if setting.checkpoint else {}
         self.choose_attention()
         self.loss = ""
@@ -80,7 +80,7 @@ class Subject:
     def run(self, point: Mapping[str, int]) -> Recorder:
         """The step at ``point``. Raises :class:`ModelFailed` where the model does."""
         setting = self.setting
-        if setting.train and setting.accumulate > TRACED and not self.cache:
+        if setting.train and setting.accumulate > TRACED and not self.turns_proved:
             self.prove_turns(point)
         if setting.train and setting.optimizer and (self.optimizer is None or setting.first_step):
             self.prime(point)
@@ -116,6 +116,7 @@ class Subject:
             self.record(recorder, point)
         finally:
             self.turns = kept
+        self.turns_proved = True
         if not later_ones_are_alike(recorder):
             raise BadInput(
                 "a later micro-batch does other work than the second",

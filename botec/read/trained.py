@@ -74,7 +74,7 @@ def adapt(module: nn.Module, asked: Adapters, option: str) -> None:
     targets: Any = list(asked.targets) or None
     if asked.targets == ALL:
         targets = ALL[0] if hasattr(module, "get_output_embeddings") else linear_layers(module)
-    own = {} if asked.alpha is None else {"lora_alpha": asked.alpha}
+    own: dict[str, Any] = {} if asked.alpha is None else {"lora_alpha": asked.alpha}
     config = LoraConfig(r=asked.r, lora_dropout=asked.dropout, target_modules=targets, **own)
     try:
         with torch.device("meta"):

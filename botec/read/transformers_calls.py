@@ -84,6 +84,8 @@ def needed(
     for name, one in list(accepted.items())[1:]:
         if one.default is inspect.Parameter.empty and one.kind in plain and name not in names:
             names.append(name)
+    if "bbox" in accepted:
+        names.append("bbox")  # documents: where on its page each token stands
     shifts = train and task in DECODER_LABELS  # the model shifts the labels itself
     if config.is_encoder_decoder and "decoder_input_ids" in accepted and not shifts:
         names.append("decoder_input_ids")

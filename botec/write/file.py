@@ -66,8 +66,11 @@ class Place:
     def keep(self, report: Report) -> None:
         """Write the report and put it in place."""
         with self.draft.guarded():
-            with open(self.draft.path, "w", encoding="utf-8", errors="replace") as file:
-                file.write(self.format.write(report))
+            page = self.format.write(report)
+            if isinstance(page, str):
+                page = page.encode("utf-8", errors="replace")
+            with open(self.draft.path, "wb") as file:
+                file.write(page)
             self.draft.place()
 
     def drop(self) -> None:

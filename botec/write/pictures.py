@@ -21,6 +21,10 @@ EMPTY = "\u2800"  # Braille without a dot, which some screens draw
 
 def picture_lines(picture: Picture, width: int, look: Look) -> list[Line]:
     """The picture and its legend; nothing where no curve has two positive points."""
+    if picture.linear:
+        from botec.write.linear import linear_lines
+
+        return linear_lines(picture, width, look)
     curves = {curve.title: logarithms(curve.points) for curve in picture.curves[: len(LETTERS)]}
     curves = {title: points for title, points in curves.items() if len(points) > 1}
     if not curves:

@@ -156,6 +156,7 @@ def picture_object(picture: Picture) -> dict[str, Any]:
         "across": column_object(picture.across),
         "up": column_object(picture.up),
         "curves": [{"title": each.title, "points": plain(each.points)} for each in picture.curves],
+        **({"linear": True} if picture.linear else {}),
     }
 
 
@@ -339,7 +340,7 @@ def picture_from(entry: dict[str, Any], place: str) -> Picture:
     place = f"picture {field(entry, 'title', str, place)!r}"
     across, up = (column_from(entry.get(axis), place) for axis in ("across", "up"))
     curves = tuple(curve_from(each, place) for each in field(entry, "curves", list, place))
-    return Picture(entry["title"], across, up, curves)
+    return Picture(entry["title"], across, up, curves, entry.get("linear") is True)
 
 
 def layers_from(entry: dict[str, Any], place: str) -> Layers:

@@ -19,7 +19,7 @@ def plain_kernels():
 
 
 def poisoned(model, x, axis, watched=(), chunk=32):
-    """For every place of ``axis``: which numbers of the output (and of ``watched`` modules) are NaN.
+    """For every place of ``axis``: which numbers of the output (of ``watched`` modules) are NaN.
 
     Returns ``{name: truth values (places, *shape)}``, the model's own output under ``""``. Examples
     of a batch are independent in ``eval`` mode, so each gets a NaN of its own.

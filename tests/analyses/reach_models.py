@@ -46,7 +46,10 @@ PICTURES = {
     "dilated, with gaps": nn.Sequential(conv(3, 4, 3, dilation=3), conv(4, 4, 3, stride=2)),
     "gridding": nn.Sequential(conv(3, 4, 3, dilation=2), conv(4, 4, 3, dilation=2)),
     "grouped": nn.Sequential(
-        Do(lambda m, x: torch.cat([m.a(x), m.b(x)], 1), a=conv(3, 2, 3, padding=1), b=conv(3, 2, 1)),
+        Do(
+            lambda m, x: torch.cat([m.a(x), m.b(x)], 1),
+            a=conv(3, 2, 3, padding=1), b=conv(3, 2, 1),
+        ),
         conv(4, 4, 3, groups=2),
     ),
     "depthwise": nn.Sequential(conv(3, 4, 1), conv(4, 8, 3, groups=4, padding=1)),
@@ -173,7 +176,8 @@ def layer(channels, draw):
     if kind == 6:
         mode = ("nearest", "bilinear", "nearest-exact")[draw(0, 2)]
         return nn.Upsample(scale_factor=(2, 1.5, 0.5)[draw(0, 2)], mode=mode)
-    return Do(lambda m, x, a=draw(0, 2), s=draw(1, 2): x[:, :, a::s, a:])
+    start, step = draw(0, 2), draw(1, 2)
+    return Do(lambda m, x: x[:, :, start::step, start:])
 
 
 class Random(nn.Module):

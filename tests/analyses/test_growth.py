@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from botec.analyses.count import count
-from botec.analyses.growth import along, passing, passings, put, sections, sentences, since
+from botec.analyses.growth import (
+    DECADES,
+    along,
+    growth_table,
+    passing,
+    passings,
+    put,
+    sections,
+    sentences,
+    since,
+    sizes_of,
+)
 from botec.analyses.memory import memory
 from botec.analyses.quantities import Known, quantities
 from botec.estimate import report
@@ -121,6 +132,47 @@ def test_decades_are_the_formulas_and_unknown_where_there_are_none(program: Prog
     for size, *values in table.rows:
         for key, value in zip(keys, values, strict=True):
             assert value == quantities(program)[key].at(S=size)
+
+
+class Strided(torch.nn.Module):
+    """A convolution that halves the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x).flatten(1)
+
+
+def test_a_picture_grows_with_both_its_edges() -> None:
+    """Through floors: degree one in each, and odd sizes as a fresh read counts them."""
+    program = read(Strided(), Input("B", 3, "H", "W"), B=2, H=160, W=150)
+    table = growth_table(program, quantities(program))
+    assert {row[0]: row[1:3] for row in table.rows}["flops.step"] == ("O(B·H·W)", "B¹·H¹·W¹")
+    titles = [section.title for section in sections(program, {})]
+    assert {"Growth in H", "Growth in W"} <= set(titles)
+    known = quantities(program)
+    for high, wide in ((33, 35), (41, 34), (127, 99)):
+        fresh = read(Strided(), Input(4, 3, high, wide))
+        point = {"B": 4, "H": high, "W": wide}
+        assert known["flops.step"].at(**point) == count(fresh).total("flops").at()
+        assert known["memory.peak"].at(**point) == memory(fresh).fullest.bytes
+
+
+def test_sizes_shown_lie_where_the_formula_holds(program: Program) -> None:
+    """Decades at first; on a lattice the next of its sizes; in a bounded regime its own span."""
+    assert sizes_of(program, "S") == DECADES
+    (wide, *others) = program.streams
+
+    def within(**regime: Any) -> tuple[int, ...]:
+        own = replace(wide, regime=replace(wide.regime, **regime))
+        return sizes_of(replace(program, streams=(own, *others)), "S")
+
+    assert within(step={"S": 32})[:3] == (32, 128, 1024)
+    bounded = within(least={"B": 2, "S": 150}, most={"S": 450})
+    assert (bounded[0], bounded[-1], len(bounded)) == (150, 450, 5)
+    assert within(most={"S": 2000}) == (10, 100, 1000)
 
 
 def test_nothing_free_says_so() -> None:

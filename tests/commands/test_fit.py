@@ -32,21 +32,87 @@ def test_the_context_is_the_users_to_set(say: Any) -> None:
     assert found["memory.device"] - found["memory.reserved"] == 2**30
 
 
+def sections(said: Any) -> dict[str, list[Any]]:
+    """The parts of each section, by its title."""
+    return {one["title"]: one["parts"] for one in json.loads(said.out)["sections"]}
+
+
 def test_what_does_not_fit_is_exit_1_with_remedies(say: Any) -> None:
     said = say("fit", "mlp:20000-20000-20000-20000", "B=8", "--device", "rtx3060", "--json")
     found = figures(said)
     assert said.code == 1
     assert found["fit.room"] < 0
     assert found["fit.largest.B"] == 0
-    assert json.loads(said.out)["sections"][-1]["title"] == "What would help"
+    assert "What would help" in sections(said)
+
+
+def test_weights_that_are_too_large_alone_are_said_first_in_one_line(say: Any) -> None:
+    said = say("fit", "mlp:60000-60000", "B=2", "--device", "rtx3060", "--json")
+    first = sections(said)["Fit"][0]
+    assert said.code == 1
+    assert "the weights alone (13.41 GiB) are larger than its memory (12 GiB" in first["text"]
+    assert said.err.count("\n") == 1
+    assert first["text"] in said.err
+
+
+def test_the_page_shows_the_timeline_and_who_stands_on_its_peak(say: Any) -> None:
+    said = say("fit", SMALL, "B=64", *CARD, "--json")
+    found = sections(said)
+    (pile,) = found["Timeline"]
+    assert [name for _, name in pile["marks"]] == ["forward", "backward", "optimizer"]
+    assert 20 * 2**30 < pile["limit"][0] < 24 * 2**30
+    table = found["Memory at the peak"][-1]
+    assert table["title"] == "Who stands on the peak"
+    assert table["total"][-1] == figures(said)["memory.peak"]
+
+
+def test_which_sum_is_seen_where_is_told(say: Any) -> None:
+    said = say("fit", SMALL, "B=64", *CARD, "--json")
+    text = sections(said)["Fit"][2]["text"]
+    for word in ("max_memory_allocated()", "max_memory_reserved()", "nvidia-smi"):
+        assert word in text
+
+
+def test_rules_stand_beside_the_count_with_their_error(say: Any) -> None:
+    (table,) = sections(say("fit", SMALL, "B=64", *CARD, "--json"))["Rules of thumb"]
+    rows = {row[0]: row for row in table["rows"]}
+    name = "sixteen bytes a parameter"
+    assert rows[name][1] == 16 * (785 * 512 + 513 * 10)
+    assert rows[name][3] == "-0%"
+    assert {"four times the weights", "twice the outputs"} <= rows.keys()
+
+
+def test_an_inference_has_the_rule_of_a_fifth(say: Any) -> None:
+    (table,) = sections(say("fit", SMALL, "B=64", "--infer", *CARD, "--json"))["Rules of thumb"]
+    assert [row[0] for row in table["rows"]] == ["weights and a fifth"]
 
 
 def test_without_a_device_every_device_is_answered(say: Any) -> None:
     said = say("fit", "mlp:30x3", "B=2", "--json")
-    (table,) = json.loads(said.out)["sections"][0]["parts"]
+    text, table = sections(said)["Where it fits"]
     assert said.code == 0
     assert len(table["rows"]) > 40
-    assert all(row[3] == "yes" for row in table["rows"])
+    assert all(row[3] == "yes" and row[4] > 2**20 for row in table["rows"])
+    memories = [row[1] for row in table["rows"]]
+    assert memories == sorted(memories)
+    assert text["text"].startswith(f"It fits on {len(memories)} of {len(memories)} ")
+
+
+def test_where_not_even_the_weights_fit_is_told_without_a_trace(say: Any) -> None:
+    said = say("fit", "mlp:90000-90000-90000", "B=2", "--json")
+    rows = sections(said)["Where it fits"][1]["rows"]
+    assert {row[5] for row in rows if row[3] == "no"} == {"weights alone", "the step"}
+    assert all(row[4] == 0 for row in rows if row[5] == "weights alone")
+
+
+def test_where_nothing_fits_is_exit_1(say: Any) -> None:
+    assert say("fit", "mlp:400000-400000", "B=2", "--json").code == 1
+
+
+def test_a_batch_beyond_all_counting_does_not_fit(say: Any) -> None:
+    said = say("fit", "mlp:8-8", f"B={10**17}", *CARD, "--json")
+    assert said.code == 1
+    assert figures(said)["memory.peak"] > 10**18
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,13 @@ def vision(name: str, trained: tuple[str, ...] = ("",)) -> Made:
     return model, (Input(4, 3, 224, 224), Input(4, dtype="int64"))
 
 
+def importable() -> None:
+    """Let transformers find torchvision, whose compiled part is not here."""
+    from botec.read.from_torchvision import make_importable
+
+    make_importable()
+
+
 def words(length: int = 128) -> tuple[Input, ...]:
     return tuple(Input(2, length, dtype="int64", name=name) for name in ("input_ids", "labels"))
 
@@ -131,6 +138,7 @@ def scenario(make: Callable[[], Made], **options: Any) -> Callable[[], Any]:
     """How a recorded step is read for ``--device cuda``."""
 
     def read() -> Any:
+        importable()
         with torch.device("meta"):
             model, inputs = make()
         return botec.read(WithLoss(model), *inputs, device="cuda", **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from botec.errors import BadInput, BotecError
@@ -9,6 +11,12 @@ from botec.inputs import Input
 
 pytest.importorskip("torch")
 from botec.read.varied import read_with, with_fields, with_sizes
+
+
+def needs(package: str) -> None:
+    """Skip without a package. (Importing it here would miss what botec's door does before.)"""
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +86,7 @@ def test_what_is_read_is_what_was_varied() -> None:
 def test_a_build_that_refuses_says_so_in_one_line(
     model: str, fields: dict[str, int], line: str
 ) -> None:
-    pytest.importorskip(model.partition(":")[0])
+    needs(model.partition(":")[0])
     with pytest.raises(BotecError) as caught:
         read_with(model, fields, (), {})
     assert line in str(caught.value)
@@ -88,7 +96,7 @@ def test_a_build_that_refuses_says_so_in_one_line(
 
 def test_a_builders_arguments_reach_it() -> None:
     """Of timm the size of the picture too, which the input follows."""
-    pytest.importorskip("timm")
+    needs("timm")
     model = "timm:vit_tiny_patch16_224?depth=1,img_size=64"
     program = read_with(model, {"embed_dim": 48}, (), {"train": False})
     assert program.setting.inputs == ("x=B,3,64,64:float32",)

@@ -168,6 +168,45 @@ def convolution(rule: Rule) -> Pairs:
     yield rule(n, 3, 4, 5, *out.shape[2:]), counted, EXACT
 
 
+def seen(layers: nn.Module, size: int = 64) -> int:
+    """How many places of a line the middle place of the output depends on: its gradient's."""
+    line = torch.ones(1, 1, size, requires_grad=True)
+    for layer in layers:  # type: ignore[attr-defined]
+        nn.init.ones_(layer.weight)
+    out = layers(line)
+    out[0, 0, out.shape[2] // 2].backward()
+    return int((line.grad != 0).sum())  # type: ignore[union-attr]
+
+
+@check("output places")
+def places_of_a_convolution(rule: Rule) -> Pairs:
+    for size, kernel, stride, padding in ((224, 7, 2, 3), (15, 4, 3, 0), (9, 1, 2, 0)):
+        layer = nn.Conv1d(1, 1, kernel, stride, padding)
+        made = layer(torch.ones(1, 1, size)).shape[2]
+        yield rule(size, kernel, stride, padding), made, EXACT
+
+
+@check("input places")
+def smallest_input(rule: Rule) -> Pairs:
+    for wanted, kernel, stride, padding in ((12, 7, 2, 3), (5, 4, 3, 0)):
+        layer = nn.Conv1d(1, 1, kernel, stride, padding)
+        sizes = range(max(1, kernel - 2 * padding), 64)
+        made = {size: layer(torch.ones(1, 1, size)).shape[2] for size in sizes}
+        least = min(size for size, out in made.items() if out >= wanted)
+        yield rule(wanted, kernel, stride, padding), least, EXACT
+
+
+@check("reach of a chain")
+def places_behind_three_layers(rule: Rule) -> Pairs:
+    layers = nn.Sequential(nn.Conv1d(1, 1, 5, 2), nn.Conv1d(1, 1, 3, 3), nn.Conv1d(1, 1, 3))
+    yield rule(5, 2, 3, 3, 3), seen(layers), EXACT
+
+
+@check("reach with padding")
+def places_behind_padding(rule: Rule) -> Pairs:
+    yield rule(3, 1), seen(nn.Sequential(nn.Conv1d(1, 1, 3, padding=1))), EXACT
+
+
 @check("separable share")
 def separable(rule: Rule) -> Pairs:
     full = nn.Conv2d(6, 12, 3, padding=1, bias=False)

@@ -29,6 +29,7 @@ SPOKEN = {
     "pi",
     "Max",
     "oo",
+    "floor",
 }
 
 

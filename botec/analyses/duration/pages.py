@@ -9,7 +9,9 @@ from typing import Any
 
 from botec.analyses.count import parameter_count
 from botec.analyses.duration.run import Costs, Exchange, Run, compute_optimal
-from botec.analyses.duration.speeds import CALIBRATED, MEASURED, SHEET, Speeds
+from botec.analyses.duration.speeds import (
+    ASSUMED, CALIBRATED, MEASURED, SHEET, Speeds,
+)  # fmt: skip
 from botec.analyses.duration.times import BOUNDS, Durations, Share, Work, ideal
 from botec.analyses.figures import Answers, tokens_of
 from botec.analyses.tables import grouping, ordered
@@ -25,6 +27,7 @@ BASES = {
     MEASURED: "measured on this machine",
     CALIBRATED: "public measurements of this device",
     SHEET: "its data sheet, with efficiencies measured on other devices",
+    ASSUMED: "an assumption: nobody has measured it",
 }
 KEPT_DOTS = 20
 

@@ -22,7 +22,7 @@ UNITS = {
     "step": STEPS,
 }
 NUMBER = r"(\d+(?:[.,]\d+)*(?:e\d+)?)\s*([kmbgt]?)"
-FORM = re.compile(rf"{NUMBER}\s*([a-z]+?)s?(?:\s*[x×*]\s*{NUMBER}\s*epochs?)?")
+FORM = re.compile(rf"{NUMBER}\s*({'|'.join(UNITS)})s?(?:\s*[x×*]\s*{NUMBER}\s*epochs?)?")
 PRICE = re.compile(r"\$?\s*(\d+(?:\.\d+)?)\s*\$?\s*(?:/\s*h(?:our)?)?")
 HOW = 'write it as "1.28M examples x 90 epochs", "300B tokens" or "50k steps"'
 PUE = 1.1  # a good data centre's power over that of its machines; the usual one is nearer 1.5
@@ -62,9 +62,9 @@ class Run:
 def parsed(text: str) -> Run:
     """A :class:`Run` from its words. Raises :class:`BadInput` for what is none."""
     found = FORM.fullmatch(text.strip().lower())
-    unit = UNITS.get(found[3]) if found else None
-    if not found or unit is None:
+    if not found:
         raise BadInput("not a run", HOW, f"--run {text!r}")
+    unit = UNITS[found[3]]
     amount = number(found[1]) * FACTORS[found[2]]
     epochs = number(found[4]) * FACTORS[found[5]] if found[4] else 1.0
     if amount <= 0 or epochs <= 0:

@@ -1,8 +1,9 @@
 """How fast a device does what: a rate for every class of ops, memory, and what a call costs.
 
-A :class:`Speeds` comes from one of three places, its ``basis``: ``measured-here`` (this machine,
+A :class:`Speeds` says where it comes from, its ``basis``: ``measured-here`` (this machine,
 by ``botec calibrate``), ``calibrated`` (class efficiencies and a scalar fitted to public
-measurements of this device) or ``data-sheet`` (the same efficiencies, the scalar unknown).
+measurements of this device), ``data-sheet`` (the same efficiencies, the scalar unknown), or
+``assumed`` (nothing is known of this machine).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from botec.devices import Device
 from botec.errors import BadInput
 
 MEASURED, CALIBRATED, SHEET = "measured-here", "calibrated", "data-sheet"
+ASSUMED = "assumed"
 FILE = Path(__file__).with_name("efficiencies.toml")
 SHORT = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "float64": "fp64"}
 LONG = {short: name for name, short in SHORT.items()}
@@ -115,7 +117,8 @@ def speeds_of(device: Device, train: bool = False) -> Speeds:
     scalar = found["devices"].get(device.name)
     basis = CALIBRATED if scalar else SHEET
     factor = scalar["scalar"] if scalar else 1.0
-    band = found["bands"][f"{basis}.{'train' if train else 'infer'}"]
+    kind = "train" if train else "infer"
+    band = found["bands"][f"{basis}.{kind}"]
     return Speeds(
         title=device.title,
         basis=basis,
@@ -124,7 +127,7 @@ def speeds_of(device: Device, train: bool = False) -> Speeds:
             (name, ""): constant(device.bandwidth * share / factor)
             for name, share in found["bytes"].items()
         },
-        overhead=found["overhead"],
+        overhead=found["overhead"][kind],
         view=0.0,
         sharpness=found["sharpness"],
         low=band["low"],

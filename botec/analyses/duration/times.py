@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from botec.analyses.count import Counts
+from botec.analyses.count import Counts, Line
 from botec.analyses.duration.classes import class_of, dtype_of, multiplies
 from botec.analyses.duration.speeds import Speeds
+from botec.ops.facts import causal
 from botec.poly import Poly, at
 from botec.program import PHASES, Program, Stream
 
@@ -69,9 +70,8 @@ class Durations:
         found: dict[tuple[Any, ...], int] = {}
         for line in Counts(self.program, self.stream).lines:
             name = class_of(line.call, line.phase)
-            costs = line.costs
-            products = 2 * (costs["multiplications"] or 0) if name and multiplies(name) else 0
-            moved = costs["bytes"] if name else 0
+            moved = line.costs["bytes"] if name else 0
+            products = operations_of(line, name)
             key = (name, dtype_of(line.call), line.phase, line.scope, products, moved)
             found[key] = found.get(key, 0) + line.times
         return tuple(
@@ -100,6 +100,15 @@ class Durations:
             if work.phase in wanted:
                 found.setdefault(part(work), Share()).add(work, self.of(work, here), here)
         return dict(sorted(found.items(), key=lambda pair: -pair[1].seconds))
+
+
+def operations_of(line: Line, name: str | None) -> Any:
+    """Two for each multiply-add of a call whose class multiplies; fused causal attention leaves out
+    the masked half, as its kernels do."""
+    if name is None or not multiplies(name):
+        return 0
+    left = causal(line.call) if name.startswith("attention") else None
+    return 2 * ((line.costs["multiplications"] if left is None else left) or 0)
 
 
 class Share:

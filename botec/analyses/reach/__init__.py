@@ -54,9 +54,7 @@ class Along:
     @cached_property
     def windows(self) -> tuple[int, ...]:
         """The places of the nodes that walk this axis in windows: what makes a reach grow."""
-        return tuple(
-            place for place, node in enumerate(self.walk.graph.nodes) if self.window(node)
-        )
+        return tuple(place for place, node in enumerate(self.walk.graph.nodes) if self.window(node))
 
     def window(self, node: Node) -> Window | Spread | Resampled | None:
         """The step of a node along this axis, where it is more than place by place."""
@@ -79,8 +77,34 @@ class Along:
         for number in graph.outputs:
             if isinstance(states.get(number), Comb):
                 return number
-        local = (n for n, state in states.items() if isinstance(state, Comb))
-        return max(local, key=lambda number: graph.values[number].node)
+        local = {n: state for n, state in states.items() if isinstance(state, Comb)}
+        plain = [n for n, state in local.items() if state.place[1:] == (1, 1)]
+        return max(plain or local, key=lambda number: graph.values[number].node)
+
+    @cached_property
+    def module(self) -> tuple[int, str, int, int] | None:
+        """The last value a module gives that sees what :attr:`features` does, so that a real run
+        can be watched there: its number, the module, which call of it, and the walked axis."""
+        graph, states = self.walk.graph, self.without.states
+        wanted = states[self.features]
+        last = {(node.scope, node.turn): node for node in graph.nodes if node.scope}
+        for (scope, turn), node in reversed(last.items()):
+            number = node.results[0]
+            state = states.get(number)
+            if not isinstance(state, Comb) or state.place[1:] != (1, 1):
+                continue
+            if isinstance(wanted, Comb) and state.moved(0) == wanted.moved(0):
+                return number, scope, turn, state.axis
+        return None
+
+    def places(self, number: int, axis: int, place: int) -> Any:
+        """Which input places one output place sees, any entry of it, gates left out."""
+        import numpy
+
+        field = self.without.fields[number]
+        shape = self.walk.graph.values[number].shape
+        rows = numpy.broadcast_to(field, shape).take(place, axis)
+        return self.without.sets.places(self.without.sets.all_of(rows))
 
     @property
     def least(self) -> int:

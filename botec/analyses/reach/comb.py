@@ -1,11 +1,11 @@
 """What a value sees on an axis without ends, in closed form.
 
-Far from the borders a convolutional network repeats itself: what output place ``o + T`` sees is what
-``o`` sees, ``J`` input places further on. A :class:`Comb` keeps the ``T`` different patterns, each
-as a set of places. ``J / T`` is the stride (a whole number but behind upsampling); all patterns of
-a chain of windows are one run without gaps, whose length is the receptive field of Araujo, Norris &
-Sim 2019 (https://distill.pub/2019/computing-receptive-fields, eqs 2 and 5-12). Dilation leaves
-gaps, branches that do not line up give several patterns or gaps: here they are kept as they are.
+Far from the borders a convolutional network repeats itself: what output place ``o + T`` sees is
+what ``o`` sees, ``J`` input places further on. A :class:`Comb` keeps the ``T`` different patterns,
+each as a set of places. ``J / T`` is the stride (a whole number but behind upsampling); a chain of
+windows has one pattern without gaps, whose length is the receptive field of Araujo, Norris & Sim
+2019 (https://distill.pub/2019/computing-receptive-fields, eqs 2 and 5-12). Dilation leaves gaps,
+branches that do not line up give several patterns or gaps: here they are kept as they are.
 """
 
 from __future__ import annotations

@@ -183,7 +183,8 @@ def features(along: Along) -> str:
     if apart.stride is not None:
         text += f", every {plain(apart.stride)} places"
     if along.gated:
-        return f"{text}; with {gates_of(along)}, {'all' if one.whole else one.covered} of {one.given}."
+        covered = "all" if one.whole else str(one.covered)
+        text += f"; with {gates_of(along)}, {covered} of {one.given}"
     return f"{text}."
 
 
@@ -243,8 +244,10 @@ def nothing_new(found: Reach) -> Iterator[str]:
     spent, whole = found.multiplications
     sizes = " × ".join(str(along.size) for along in found.axes)
     layers = "1 layer" if count == 1 else f"{count} layers"
-    share = f" and cost {Quantity(100 * spent / whole, '%')} of the multiplications" if whole else ""
-    yield f"{layers} cannot see anything new at {sizes} places{share}."
+    text = f"{layers} cannot see anything new at {sizes} places"
+    if whole:
+        text += f" and cost {Quantity(100 * spent / whole, '%')} of the multiplications"
+    yield f"{text}."
 
 
 def slides_anywhere(graph: Graph) -> bool:

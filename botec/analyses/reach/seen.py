@@ -17,10 +17,10 @@ class Seen:
     ``size`` is its receptive field, from the first place to the last, on an axis without ends
     (where there is no closed form, in the real picture: ``closed`` is false); ``sizes`` are all
     that occur, where outputs differ. ``stride`` is input places to one output place, ``padding``
-    how far output 0 reaches out before the picture, ``centre`` the middle of what it sees. ``dense``
-    is how many places within ``size`` are really seen. ``made`` is the value's own number of places,
-    ``covered`` the most places of the real picture one entry sees, ``border`` the share of output
-    places that reach out of it. ``exact`` is false where the field is an upper bound.
+    how far output 0 reaches out before the picture, ``centre`` the middle of what it sees.
+    ``dense`` is how many places within ``size`` are really seen. ``made`` is the value's own number
+    of places, ``covered`` the most places of the real picture one entry sees, ``border`` the share
+    of output places that reach out of it. ``exact`` is false where the field is an upper bound.
     """
 
     number: int
@@ -119,4 +119,3 @@ def causal(walk: Walk, number: int) -> bool:
         if all(top <= place + 1 for place, top in enumerate(tops)):
             return True
     return False
-

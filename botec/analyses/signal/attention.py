@@ -115,8 +115,8 @@ def averaged(
 ) -> tuple[Any, Any]:
     """Attention weights, which sum to 1, times values: what they share passes whole."""
     q, common = float(mb[0, 0]), float(mb[0, along])
-    mean = rows.mean
-    squares = rows.boost * (mean**2).sum(-1)
+    mean = rows.mean.reshape(-1, *rows.mean.shape[-2:])
+    squares = rows.boost * (mean**2).sum(-1).mean(0)
     each = (q - common) * squares + common
     columns = mean.mean(-2)
     overlap = float((columns**2).sum(-1).mean())
@@ -149,7 +149,7 @@ def product_gradients(
     g = matched_whole(gradient, value)
     one, other = a.one, b.one
     mg, ma, mb = g.moments(), one.moments(), other.moments()
-    i, c, j = a.shape[-2], a.shape[-1], b.shape[-1]
+    i, j = a.shape[-2], b.shape[-1]
     row, column = ROLES[role_at(a, -2)], ROLES[role_at(b, -1)]
     along_a, along_b, along_g = ROLES[role_at(a, -1)], ROLES[role_at(b, -2)], ROLES[second]
 
@@ -189,14 +189,14 @@ def told(pairs: Mapping[int, float], q: float) -> tuple[float, float, float]:
 
 def returned(rows: Rows, g: Part, mg: Any, row: int, along: int, columns: Any) -> Any:
     """The gradient of the values behind attention weights, column by column."""
-    mean = rows.mean
+    mean = rows.mean.reshape(-1, *rows.mean.shape[-2:])
     q, common = float(mg[0, 0]), float(mg[0, row])
     weight = g.profile.mean(-1, keepdims=True)
-    weight = weight.reshape(weight.shape[-2:]) if weight.ndim >= 2 else weight
+    weight = weight.reshape(-1, *weight.shape[-2:]).mean(0)
     root = weight**0.5
     squares = rows.boost * (mean**2 * weight).sum(-2)
     sums = (mean * root).sum(-2)
-    each = (q - common) * squares + common * sums**2
+    each = ((q - common) * squares + common * sums**2).mean(0)
     profile, found = normalised(each[..., :, None])
     even = evenness(profile)
     overlap = float((((mean.sum(-1) ** 2) * weight[..., 0]).sum(-1)).mean()) / mean.shape[-1] ** 2
@@ -249,6 +249,58 @@ def known_product(run: Any, node: Any, a: Any, b: Any) -> Outcome | None:
 # --- softmax --------------------------------------------------------------------------------------
 
 
+MASKED = -50.0  # e to this power is nothing beside 1
+
+
+@rule("aten.masked_fill", "aten.where")
+def masked(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """Logits that a known mask takes out of the softmax that follows."""
+    arguments = node.call.arguments
+    if node.call.op.startswith("aten.where"):
+        x, other, condition = given["self"], given.get("other"), given["condition"]
+        if not isinstance(x, Value) or not isinstance(condition, Data):
+            return None
+        fill, left, name = least(other), condition.array != 0, "self"
+    else:
+        x, condition, name = given["self"], given["mask"], "self"
+        if not isinstance(x, Value) or not isinstance(condition, Data):
+            return None
+        value = arguments.get("value") if "value" not in given else least(given["value"])
+        fill, left = value, condition.array == 0
+    if not isinstance(fill, (int, float)) or fill > MASKED or x.index:
+        return None
+    return Outcome((taking(x, left),), lambda gradients: {name: gradients[0]})
+
+
+def least(one: Any) -> float | None:
+    """The largest entry of what stands in for masked logits."""
+    return float(one.array.max()) if isinstance(one, Data) and one.array.size else None
+
+
+def taking(x: Value, left: Any) -> Value:
+    """``x``, whose last two axes are rows and columns of logits, with what a mask has left."""
+    import numpy
+
+    rows = numpy.asarray(left, dtype="float64")
+    if rows.ndim < 2:
+        rows = rows.reshape((1,) * (2 - rows.ndim) + rows.shape)
+    before = x.attention if x.attention is not None and not isinstance(x.attention, Rows) else 1.0
+    shape = (*rows.shape[:-2], x.shape[-2], x.shape[-1])
+    return replace(x, attention=numpy.broadcast_to(rows, shape) * before)
+
+
+def without_mask(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Arguments of a sum with -∞ (or what is as good as it) taken out, and what that leaves."""
+    import numpy
+
+    for name, one in given.items():
+        if isinstance(one, Data) and one.array.dtype.kind == "f" and one.array.ndim >= 2:
+            low = one.array <= MASKED
+            if low.any() and not low.all():
+                return {**given, name: Data(numpy.where(low, 0, one.array), "")}, ~low
+    return dict(given), None
+
+
 @rule("aten._softmax", "aten._safe_softmax", "aten.softmax")
 def softmax(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     """Positive weights that sum to 1 along an axis."""
@@ -278,7 +330,8 @@ def softened(run: Any, x: Value, mask: Any) -> tuple[Value, Callable[[Gradient],
     counts = valid.sum(-1, keepdims=True)
     mean = valid / numpy.maximum(counts, 1)
     z, boost = weights(run, own, variance, along, int(max(counts.mean(), 1)))
-    profile, square = normalised(narrowed(mean**2))
+    flatly = mean.reshape(-1, *mean.shape[-2:])
+    profile, square = normalised(narrowed((flatly**2).mean(0)))
     profile = profile.reshape((1,) * (len(x.shape) - profile.ndim) + profile.shape)
     z = z * math.sqrt(square)
     roles = (*x.roles[:-1], ((role, n),))

@@ -14,9 +14,15 @@ from botec.analyses.signal.value import Part
 REPLICA = {"p": POSITION, "b": EXAMPLE, "u": UNIT}
 
 
-def evenness(profile: Any) -> float:
-    """(E √profile)²: 1 where all entries are alike, 1/n where one of n has everything."""
-    return float((profile**0.5).mean()) ** 2 if profile.size > 1 else 1.0
+def evenness(profile: Any, units: int | None = None) -> float:
+    """(E √profile)² over positions: 1 where they are alike, 1/n where one of n has everything.
+
+    Along the axis ``units`` pairs are never formed: it is averaged outside.
+    """
+    if profile.size == 1:
+        return 1.0
+    axes = tuple(a for a in range(profile.ndim) if a != units)
+    return float(((profile**0.5).mean(axes) ** 2).mean())
 
 
 def pair_mean(
@@ -56,11 +62,11 @@ def moment_of(moments: Any, replicas: list[int]) -> float:
     return float(min(moments[1, 2], moments[1, 3], moments[2, 3]))
 
 
-def mean_moments(part: Part, counts: Mapping[str, int]) -> Any:
+def mean_moments(part: Part, counts: Mapping[str, int], units: int | None = None) -> Any:
     """E[x_r x_s] of the means over what is counted, 4×4."""
     import numpy
 
-    moments, even = part.moments(), evenness(part.profile)
+    moments, even = settled(part), evenness(part.profile, units)
     found = numpy.full((4, 4), pair_mean(moments, counts, "", even))
     for a, role in enumerate("pbu", 1):
         found[0, a] = found[a, 0] = pair_mean(moments, counts, role, even)
@@ -69,6 +75,26 @@ def mean_moments(part: Part, counts: Mapping[str, int]) -> Any:
             if a != b:
                 found[a, b] = pair_mean(moments, counts, first + second, even)
     return found
+
+
+def settled(part: Part) -> Any:
+    """A part's moments; units that no correlation can be proved of share their mean alone.
+
+    A mean over many units would see the noise of the sample instead of their independence.
+    """
+    moments = part.moments().copy()
+    if part.k is not None:
+        return moments
+    square = part.mean**2
+    for replica in (0, POSITION, EXAMPLE):
+        products = part.z[replica] * part.z[UNIT]
+        error = float(products.std()) / products.size**0.5
+        if abs(float(moments[replica, UNIT]) - square) < NOISE * error:
+            moments[replica, UNIT] = moments[UNIT, replica] = square
+    return moments
+
+
+NOISE = 4.0  # standard errors that a covariance must have to be one
 
 
 def summed(part: Part, counts: Mapping[str, int], profile: Any, noise: Any) -> Part:

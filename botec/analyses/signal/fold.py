@@ -308,11 +308,17 @@ def total(a: Gradient, b: Gradient) -> Gradient:
 
 
 def added(a: Part, b: Part) -> Part:
+    """The sum of two gradients of one part; where they meet in few entries, little adds up."""
     from botec.analyses.signal.value import narrowed, normalised
 
     q = a.q + b.q
     if q <= 0:
         return a
     profile = normalised(narrowed(a.profile * a.q + b.profile * b.q))[0]
+    meeting = float(((a.profile * b.profile) ** 0.5).mean())
+    together = q + 2 * float((a.z[0] * b.z[0]).mean()) * min(meeting, 1.0)
+    z = a.z + b.z
+    now = float((z[0] ** 2).mean())
+    z = z * (max(together, 0.0) / now) ** 0.5 if now > 0 else z
     rows = zip(a.told(), b.told(), strict=True)
-    return Part(a.size, a.z + b.z, profile, tuple((x * a.q + y * b.q) / q for x, y in rows))
+    return Part(a.size, z, profile, tuple((x * a.q + y * b.q) / q for x, y in rows))

@@ -164,8 +164,7 @@ def product_value(run: Any, x: Value, matrix: Any, bias: Any) -> Value | Missing
     axis = len(x.shape) - 1
     role = role_of(x.roles[axis])
     role = role if role in ROLES else "u"
-    if x.axis != axis:
-        x = x.whole()
+    x = x.along(axis)
     sums = slices(matrix, [part.size for part in x.parts])
     added = bias_square(bias)
     moments = sum(linear_moments(part, one, role) for part, one in zip(x.parts, sums, strict=True))
@@ -230,7 +229,7 @@ def product_gradient(
     """Of the input; those of weight and bias are credited."""
     axis = len(x.shape) - 1
     part = matched_whole(gradient, value)
-    parts = x.parts if x.axis == axis else (x.one,)
+    parts = x.along(axis).parts
     rows = [a for a in range(len(x.shape)) if a != axis]
     counts = value.count(rows)
     weight_gradient(run, weight.name, part, parts, counts, gradient.spread + x.spread)
@@ -268,7 +267,7 @@ def matched_whole(gradient: Gradient, value: Value) -> Part:
 
 def weight_gradient(
     run: Any, name: str, part: Part, inputs: Sequence[Part], counts: Mapping[str, int],
-    spread: float, meeting: float = 1.0,
+    spread: float, meeting: float = 1.0, units: int = -1,
 ) -> None:  # fmt: skip
     """E[dW²] = (NP)² times the mean of E[g g'] E[x x'] over pairs of examples and positions."""
     if not name:
@@ -278,7 +277,8 @@ def weight_gradient(
     for one in inputs:
         products = part.moments() * one.moments()
         products[0, 0] *= together(part.profile, one.profile)
-        even = evenness(part.profile) * evenness(one.profile)
+        at = units % part.profile.ndim
+        even = evenness(part.profile, at) * evenness(one.profile, at)
         if products[0, 0] > 0:
             even = min(1.0, even / max(together(part.profile, one.profile), 1e-300))
         total += one.size * pair_mean(products, over, "", even) * n**2
@@ -296,12 +296,17 @@ def together(a: Any, b: Any) -> float:
 
 
 def bias_gradient(
-    run: Any, name: str, part: Part, counts: Mapping[str, int], spread: float
+    run: Any, name: str, part: Part, counts: Mapping[str, int], spread: float, units: int = -1
 ) -> None:
     """A bias's gradient is the sum over examples and positions."""
     if name:
         n = counts["p"] * counts["b"]
-        mean = pair_mean(part.moments(), {**counts, "u": 1}, "", evenness(part.profile))
+        mean = pair_mean(
+            part.moments(),
+            {**counts, "u": 1},
+            "",
+            evenness(part.profile, units % part.profile.ndim),
+        )
         run.weight(name, mean * n**2, spread)
 
 
@@ -393,7 +398,7 @@ def convolution(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None
     groups = call.arguments["groups"]
     array = oriented(weight.array, call.arguments["transposed"], groups)
     slide = sliding(call, x.shape[2:], shape[2:], weight.array.shape[2:])
-    x = x if x.axis == 1 else x.whole()
+    before, x = x, x.along(1)
     parts, pieces = channels(x, array, groups)
     depthwise = groups > 1 and array.shape[1] == 1
     found = [
@@ -410,7 +415,7 @@ def convolution(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None
         if gradients[0] is None:
             return {}
         gradient = convolution_gradient(
-            run, x, parts, array, slide, weight, bias, gradients[0], value, depthwise
+            run, before, parts, array, slide, weight, bias, gradients[0], value, depthwise
         )
         return {"input": gradient}
 
@@ -485,9 +490,9 @@ def convolution_gradient(
     outs = matched(gradient, value) if depthwise else (matched_whole(gradient, value),)
     spread = gradient.spread
     whole = matched_whole(gradient, value)
-    weight_gradient(run, weight.name, whole, parts, counts, spread + x.spread, slide.share)
+    weight_gradient(run, weight.name, whole, parts, counts, spread + x.spread, slide.share, 1)
     if isinstance(bias, Data):
-        bias_gradient(run, bias.name, whole, counts, spread)
+        bias_gradient(run, bias.name, whole, counts, spread, 1)
     groups = x.shape[1] // array.shape[1]
     found, start = [], 0
     for place, one in enumerate(parts):

@@ -34,6 +34,17 @@ def same(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     return Outcome((one,), lambda gradients: {name: gradients[0]})
 
 
+@rule("botec.look", "botec.put")
+def through_memory(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """The same entries by other strides, or all of them written over."""
+    name = "part" if node.call.op == "botec.put" else "whole"
+    shape = run.shape(node.outputs[0])
+    one = given[name]
+    if not isinstance(one, Value) or one.shape != shape:
+        return None
+    return Outcome((one,), lambda gradients: {name: gradients[0]})
+
+
 @rule("aten.view", "aten._unsafe_view", "aten.reshape", "aten._reshape_alias", "aten.flatten")
 def view(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome:
     """Axes merged and split."""

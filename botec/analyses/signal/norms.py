@@ -78,7 +78,7 @@ def normalised_outcome(
         return Outcome(tuple(Missing(why) for _ in node.outputs))
     eps = node.call.arguments.get("eps") or 1e-5
     joint = x.whole() if x.axis in axes and len(x.parts) > 1 else x
-    made = [standard(part, over, axes, eps, centred) for part in joint.parts]
+    made = [standard(part, over, axes, eps, centred, affine) for part in joint.parts]
     hats = tuple(hat for hat, _ in made)
     inverses = [inverse for _, inverse in made]
     hat = replace(joint, parts=hats, spread=0.0, attention=None, keep=None)
@@ -91,7 +91,7 @@ def normalised_outcome(
             return {}
         found = after(gradients[0])
         parts = tuple(
-            projected(part, one, inverse, over, axes, eps, centred)
+            projected(part, one, inverse, over, affine, centred)
             for part, one, inverse in zip(found, hats, inverses, strict=True)
         )
         spread = gradients[0].spread + x.spread
@@ -107,14 +107,15 @@ def normalised_outcome(
 
 
 def standard(
-    part: Part, over: Mapping[str, int], axes: Sequence[int], eps: float, centred: bool
+    part: Part, over: Mapping[str, int], axes: Sequence[int], eps: float, centred: bool, affine: int
 ) -> tuple[Part, Any]:
     """The normalised part, and 1/(variance + ε), a profile over the sets."""
     import numpy
 
     moments = part.moments()
     q = float(moments[0, 0])
-    even = evenness(part.profile.mean(tuple(a for a in range(part.profile.ndim) if a not in axes)))
+    units = affine if affine not in axes else None
+    even = evenness(part.profile, units)
     share = pair_mean(moments, over, "", even) / q if q > 0 and centred else 0.0
     share = min(max(share, 0.0), 1.0)
     by_set = part.profile.mean(tuple(axes), keepdims=True)
@@ -124,7 +125,7 @@ def standard(
     profile, after = normalised(narrowed(left * inverse))
     if q <= 0 or 1 - share < LEAST:
         return Part(part.size, part.z * 0.0, flat(part.profile.ndim)), inverse
-    own = mean_moments(part, over)
+    own = mean_moments(part, over, units)
     wanted = moments - own if centred else moments
     wanted = wanted / max(float(wanted[0, 0]), LEAST)
     wanted[range(4), range(4)] = 1.0
@@ -156,8 +157,10 @@ def affined(run: Any, hat: Value, given: Mapping[str, Any], affine: int) -> tupl
         whole = matched_whole(gradient, value)
         counts = hat.count([a for a in range(len(hat.shape)) if a != affine])
         if isinstance(bias, Data):
-            bias_gradient(run, bias.name, whole, counts, gradient.spread)
-        scale_gradient(run, weight.name, matched(gradient, value), hat.parts, counts, gradient)
+            bias_gradient(run, bias.name, whole, counts, gradient.spread, affine)
+        scale_gradient(
+            run, weight.name, matched(gradient, value), hat.parts, counts, gradient, affine
+        )
         pieces = zip(matched(gradient, value), gammas, betas, strict=True)
         return tuple(part.scaled(float((gamma**2).mean())) for part, gamma, _ in pieces)
 
@@ -189,13 +192,19 @@ def pick(run: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
 
 
 def scale_gradient(
-    run: Any, name: str, parts: Any, hats: Any, counts: Mapping[str, int], gradient: Gradient
+    run: Any,
+    name: str,
+    parts: Any,
+    hats: Any,
+    counts: Mapping[str, int],
+    gradient: Gradient,
+    affine: int,
 ) -> None:
     """γ's gradient is the sum of g x̂ over examples and positions."""
     n, total, size = counts["p"] * counts["b"], 0.0, 0
     for part, hat in zip(parts, hats, strict=True):
         products = dot(part, hat)
-        even = evenness(part.profile)
+        even = evenness(part.profile, affine)
         total += part.size * pair_mean(products, {**counts, "u": 1}, "", even) * n**2
         size += part.size
     run.weight(name, total / max(size, 1), gradient.spread)
@@ -224,15 +233,16 @@ def dot(part: Part, hat: Part) -> Any:
 
 
 def projected(
-    part: Part, hat: Part, inverse: Any, over: Mapping[str, int], axes: Sequence[int],
-    eps: float, centred: bool,
+    part: Part, hat: Part, inverse: Any, over: Mapping[str, int],
+    affine: int,
+    centred: bool,
 ) -> Part:  # fmt: skip
     """The gradient behind a norm: γ/σ times what is neither its mean nor along x̂."""
     profile, scale = normalised(narrowed(part.profile * inverse))
     q = part.q
     if q <= 0:
         return part.scaled(scale, profile)
-    even = evenness(part.profile)
+    even = evenness(part.profile, affine)
     moments = part.moments()
     own = pair_mean(moments, over, "", even) / q if centred else 0.0
     square = hat.q

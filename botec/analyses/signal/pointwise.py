@@ -39,6 +39,11 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     if any(one.index for one in named.values()):
         return index_outcome(run, node, named)
     shape = run.shape(node.outputs[0])
+    left = None
+    if node.call.op.removesuffix("_") in SUMS:
+        from botec.analyses.signal.attention import without_mask
+
+        given, left = without_mask(given)
     roles = joint_roles(named.values(), shape)
     axis, sizes = partition(named.values(), shape)
     pieces = {name: cut(one, shape, roles, axis, sizes, run) for name, one in given.items()}
@@ -51,6 +56,11 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         attention_of(call, named), keep_of(call, named),
         sampled=tuple(dict.fromkeys(s for one in named.values() for s in one.sampled)),
     )  # fmt: skip
+
+    if left is not None:
+        from botec.analyses.signal.attention import taking
+
+        value = taking(value, left)
 
     def pull(gradients: Any) -> dict[str, Any]:
         return pulled(run, call, given, pieces, rows, gradients[0], value)
@@ -250,8 +260,7 @@ def by_levels(
 
 def spread_of(values: Any) -> float:
     """ln q of a result: of independent shares of a sum; the largest of anything else."""
-    spreads = [(value.q, value.spread) for value in values]
-    return max((spread for _, spread in spreads), default=0.0)
+    return max((value.spread for value in values), default=0.0)
 
 
 def keep_of(call: Any, named: Mapping[str, Value]) -> float | None:
@@ -265,6 +274,8 @@ def keep_of(call: Any, named: Mapping[str, Value]) -> float | None:
 def attention_of(call: Any, named: Mapping[str, Value]) -> Any:
     """Attention weights under a dropout mask or a factor are attention weights still."""
     rows = [one.attention for one in named.values() if one.attention is not None]
+    if len(rows) == 1 and not hasattr(rows[0], "boost"):
+        return rows[0]  # a mask waits for its softmax
     if len(rows) != 1 or call.op.removesuffix("_") not in PRODUCTS:
         return None
     keeps = [one.keep for one in named.values() if one.keep is not None]

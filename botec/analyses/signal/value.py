@@ -105,6 +105,12 @@ class Value:
         """This value with one part."""
         return replace(self, parts=(self.one,)) if len(self.parts) > 1 else self
 
+    def along(self, axis: int) -> Value:
+        """This value with its parts along ``axis``: those it has there, else one."""
+        if self.axis == axis and sum(part.size for part in self.parts) == self.shape[axis]:
+            return self
+        return replace(self, parts=(replace(self.one, size=self.shape[axis]),), axis=axis)
+
     def count(self, axes: Sequence[int]) -> dict[str, int]:
         """How many entries the ``axes`` run over, by role."""
         found = {"b": 1, "p": 1, "u": 1}

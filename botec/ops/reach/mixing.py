@@ -25,11 +25,8 @@ def right(rank: int) -> Axes:
 def product(call: Call) -> list[Read]:
     """A row of the first with a column of the second; what is added lies under it."""
     rank = len(call.results[0].shape)
-    names = ("batch1", "batch2") if "batch1" in call.arguments else ("mat1", "mat2")
-    if call.op == "aten.mm":
-        names = ("self", "mat2")
-    elif call.op == "aten.bmm":
-        names = ("self", "mat2")
+    pairs = (("batch1", "batch2"), ("mat1", "mat2"), ("self", "mat2"))
+    names = next(pair for pair in pairs if pair[0] in call.arguments and pair[1] in call.arguments)
     found = [Read((names[0],), left(rank)), Read((names[1],), right(rank))]
     if call.op in ("aten.addmm", "aten.baddbmm"):
         added: Tensor = call.arguments["self"]
@@ -126,8 +123,8 @@ def batch_norm(call: Call) -> list[Read]:
     if not training:
         return first_output(name, own) + parameters(call, rank, 1)
     statistics = whole_axes(rank, tuple(axis for axis in range(rank) if axis != 1))
-    weights = parameters(call, rank, 1)[: sum(n in call.arguments for n in ("weight", "bias"))]
-    return first_output(name, statistics, own) + [r for r in weights if "running" not in r.argument[0]]
+    weights = [read for read in parameters(call, rank, 1) if "running" not in read.argument[0]]
+    return first_output(name, statistics, own) + weights
 
 
 @told("native_layer_norm layer_norm _fused_rms_norm")

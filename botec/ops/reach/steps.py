@@ -171,7 +171,7 @@ class Resampled(Step):
 
 @dataclass(frozen=True)
 class Shares(Step):
-    """Channel groups: ``o`` reads all ``reads`` places of its group, which has ``makes`` outputs."""
+    """Channel groups: ``o`` reads all ``reads`` places of its group of ``makes`` outputs."""
 
     reads: int
     makes: int

@@ -1,0 +1,305 @@
+"""What is wrong with an initialisation, and where: by the modules' own names.
+
+Three questions. Does the signal, or the gradient, leave a band over the depth that optimizers and
+number formats bear? Is one layer unlike those that hold the same place in other blocks? Does the
+structure waste a layer: a norm behind a norm, units that saturate or are dead?
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from botec.analyses.signal.fold import Run, elements
+from botec.analyses.signal.layers import Layer
+from botec.analyses.signal.particles import SELF
+from botec.analyses.signal.value import Value
+from botec.graph import Node
+from botec.ops.facts import kind_of
+
+#: Factors on second moments over the depth. A signal is compared entry by entry, a gradient by its
+#: whole norm. Beyond 10³ in the norm of a gradient, one rate cannot suit first and last layers.
+SIGNAL_BAND, GRADIENT_BAND = 1e4, 1e6
+ODD = 1.3  # a weight's second moment over that of its siblings that is no accident
+EVEN = 1.1  # by how much siblings may differ to be siblings
+FEWEST = 4  # siblings that make a rule
+FLAT = 0.05  # of the largest slope: a unit with less is saturated
+TOO_MANY = 0.5
+WEIGHTED = ("convolution", "matmul")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: what (``kind``), in which module, and a sentence."""
+
+    kind: str
+    where: str
+    text: str
+
+
+def findings(run: Run, rows: Sequence[Layer], weights: Mapping[int, Any]) -> list[Finding]:
+    """All that is wrong, the worst first."""
+    return [*over_depth(run), *odd_weights(run, weights), *norms_of_norms(run), *idle(run)]
+
+
+# --- over the depth -------------------------------------------------------------------------------
+
+
+def weighted(run: Run) -> list[tuple[Node, int]]:
+    """Nodes that multiply with weights, and their outputs, in order."""
+    found = []
+    for place, node in enumerate(run.graph.nodes):
+        if place in run.wanted and kind_of(node.call) in WEIGHTED and named_weight(run, node):
+            number = node.outputs[0]
+            if number is not None and isinstance(run.values.get(number), Value):
+                found.append((node, number))
+    return found
+
+
+def named_weight(run: Run, node: Node) -> str:
+    """The parameter a node multiplies with, "" where there is none."""
+    from botec.analyses.signal.value import Data
+
+    for name in ("weight", "mat2", "mat1"):
+        one = (
+            run.values.get(node.given.get(name, -1))
+            if isinstance(node.given.get(name), int)
+            else None
+        )
+        if isinstance(one, Data) and one.name:
+            return one.name
+    return ""
+
+
+def over_depth(run: Run) -> Iterator[Finding]:
+    """Signals and gradients that leave their band."""
+    nodes = weighted(run)
+    signals = [(node.scope, run.values[number].q) for node, number in nodes]
+    examples = max(next(iter(run.graph.point.values()), 1), 1)
+    gradients = [
+        (node.scope, run.gradients[number].q * elements(run.shape(number)) / examples)
+        for node, number in reversed(nodes)
+        if number in run.gradients
+    ]
+    yield from leaving(signals, SIGNAL_BAND, "signal", "forward")
+    yield from leaving(gradients, GRADIENT_BAND, "gradient", "backward")
+
+
+def leaving(
+    rows: Sequence[tuple[str, float]], band: float, what: str, way: str
+) -> Iterator[Finding]:
+    """Whether the last third of ``rows`` lies beyond ``band`` of the first, and where it went.
+
+    The largest of a third is taken: a branch may be small as long as another way is not.
+    """
+    known = [(where, size) for where, size in rows if size > 0]
+    if len(known) < 3:
+        return
+    third = max(len(known) // 3, 1)
+    begin, end = max(s for _, s in known[:third]), max(s for _, s in known[-third:])
+    ratio = end / begin
+    if not (ratio > band or ratio < 1 / band):
+        return
+    grows = ratio > 1
+    steps = [math.log(b / a) for (_, a), (_, b) in pairwise(known)]
+    steps = steps if grows else [-step for step in steps]
+    worst = max(range(len(steps)), key=lambda place: steps[place])
+    mean = math.exp(math.log(ratio) / max(len(known) - third, 1))
+    verb = "explodes" if grows else "vanishes"
+    share = steps[worst] / max(abs(math.log(ratio)), 1e-300)
+    place = (
+        f"most of it in {known[worst + 1][0]}"
+        if share > TOO_MANY
+        else f"by ×{mean:.3g} a layer, from {known[0][0]} to {known[-1][0]}"
+    )
+    where = known[worst + 1][0] if share > TOO_MANY else known[-1][0]
+    text = f"The {what} {verb} {way}: its second moment changes ×{ratio:.1e}, {place}."
+    yield Finding(f"{what} {verb}", where, text)
+
+
+# --- one unlike its siblings ----------------------------------------------------------------------
+
+
+def odd_weights(run: Run, weights: Mapping[int, Any]) -> Iterator[Finding]:
+    """Weights that are larger or smaller than those in the same place of other blocks.
+
+    Initialisations scale with a fan, or with none: siblings are compared by the scaling that makes
+    most of them equal.
+    """
+    groups: dict[str, list[tuple[str, float, int, int]]] = {}
+    for name, square, fan_in, fan_out in squares_of(run, weights):
+        groups.setdefault(re.sub(r"\d+", "*", name), []).append((name, square, fan_in, fan_out))
+    for rows in groups.values():
+        if len(rows) >= FEWEST:
+            yield from odd_among(rows)
+
+
+def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[tuple[str, float, int, int]]:
+    """(name, E w², fan-in, fan-out) of every weight that a product uses."""
+    import numpy
+
+    names = run.graph.named("parameter")
+    seen = set()
+    for node, number in weighted(run):
+        name = named_weight(run, node)
+        if name in seen or name not in names or names[name] not in weights:
+            continue
+        seen.add(name)
+        array = weights[names[name]]
+        square = float(numpy.vdot(array, array)) / array.size
+        outputs = run.shape(number)[1 if kind_of(node.call) == "convolution" else -1]
+        fan_in = array.size // max(outputs, 1)
+        taps = math.prod(array.shape[2:])
+        yield name, square, max(fan_in, 1), max(outputs * taps, 1)
+
+
+def odd_among(rows: Sequence[tuple[str, float, int, int]]) -> Iterator[Finding]:
+    live = [row for row in rows if row[1] > 0]
+    if len(live) < FEWEST:
+        return
+    scalings = [
+        [square * scale(fan_in, fan_out) for _, square, fan_in, fan_out in live]
+        for scale in (lambda i, o: 1, lambda i, o: i, lambda i, o: o, lambda i, o: i + o)
+    ]
+    best = min(scalings, key=spread)
+    middle = median(best)
+    if spread(best) > math.log(EVEN):
+        return
+    for (name, *_), size in zip(live, best, strict=True):
+        factor = size / middle
+        if max(factor, 1 / factor) > ODD:
+            where = name.rpartition(".")[0] or name
+            text = (
+                f"The weight of {where} has ×{math.sqrt(factor):.3g} the standard deviation of "
+                f"the {len(live) - 1} others in its place."
+            )
+            yield Finding("odd weight", where, text)
+
+
+def spread(sizes: Sequence[float]) -> float:
+    """The median distance of logarithms from their median."""
+    middle = math.log(median(sizes))
+    return median([abs(math.log(size) - middle) for size in sizes])
+
+
+def median(sizes: Sequence[float]) -> float:
+    ordered = sorted(sizes)
+    return ordered[len(ordered) // 2]
+
+
+# --- structure ------------------------------------------------------------------------------------
+
+
+def norms_of_norms(run: Run) -> Iterator[Finding]:
+    """A norm whose only reader is another norm over the same entries."""
+    graph = run.graph
+    for place, node in enumerate(graph.nodes):
+        if place not in run.wanted or kind_of(node.call) != "norm" or not node.outputs:
+            continue
+        number = node.outputs[0]
+        first = None if number is None else only_reader(graph, number)
+        if first is not None and kind_of(first.call) == "norm" and first.call.op == node.call.op:
+            text = (
+                f"{first.scope} normalises what {node.scope} has normalised: one of them is idle."
+            )
+            yield Finding("double norm", first.scope, text)
+
+
+def only_reader(graph: Any, number: int) -> Node | None:
+    """The one node that reads a value, views in between left out."""
+    while True:
+        readers = [graph.nodes[place] for place in graph.users[number]]
+        if len(readers) != 1:
+            return None
+        if not readers[0].call.view or readers[0].outputs[0] is None:
+            return readers[0]
+        number = readers[0].outputs[0]
+
+
+def idle(run: Run) -> Iterator[Finding]:
+    """Activations most of whose units pass no gradient."""
+    for row in activations(run):
+        if row.saturated > TOO_MANY:
+            text = f"{row.saturated:.0%} of the units of {row.where} are saturated."
+            yield Finding("saturated", row.where, text)
+        if row.dead > TOO_MANY:
+            text = f"{row.dead:.0%} of the units of {row.where} are 0 on every example."
+            yield Finding("dead", row.where, text)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One activation: ``off`` is the share of entries without a gradient, ``dead`` that of units
+    without one in the whole batch, ``saturated`` that of entries with next to none."""
+
+    where: str
+    op: str
+    off: float
+    dead: float
+    saturated: float
+
+
+def activations(run: Run) -> list[Activation]:
+    """Every pointwise op of one value that bends it."""
+    import numpy
+
+    found = []
+    for place, node in enumerate(run.graph.nodes):
+        given = node.given.get("self")
+        value = run.values.get(given) if isinstance(given, int) else None
+        plain = place in run.wanted and kind_of(node.call) == "pointwise" and len(node.inputs) == 1
+        if not plain or not isinstance(value, Value) or value.index:
+            continue
+        slope = slopes(run, node, value)
+        if slope is None or float(numpy.ptp(slope[SELF])) < 1e-6:
+            continue
+        size = numpy.abs(slope)
+        top = float(size.max())
+        off = float((size[SELF] == 0).mean())
+        low = float((size[SELF] < FLAT * top).mean())
+        found.append(
+            Activation(node.scope, node.call.op, off, dead_share(value, size == 0), low - off)
+        )
+    return found
+
+
+def slopes(run: Run, node: Node, value: Value) -> Any:
+    import numpy
+
+    from botec.analyses.signal.pointwise import plain_twin
+
+    z = value.one.z
+    try:
+        return run.executor.pull(plain_twin(node.call), {"self": z}, [numpy.ones_like(z)])["self"]
+    except RuntimeError:
+        return None
+
+
+def dead_share(value: Value, off: Any) -> float:
+    """The chance that a unit is off for the whole batch, by the correlation of its entries.
+
+    Entries share a part c of variance k: given c they are independent, so the chance is the mean
+    over c of the chance of one, to the power of their number.
+    """
+    import numpy
+    from scipy.special import ndtr, ndtri
+
+    from botec.analyses.activations import quadrature
+
+    single = float(off[SELF].mean())
+    if not 0 < single < 1:
+        return single
+    part = value.one
+    counts = value.count(range(len(value.shape)))
+    n = counts["b"] * counts["p"]
+    q, mean = part.q, part.mean
+    variance = max(q - mean**2, 1e-300)
+    k = max(0.0, min((part.correlation(2) * q - mean**2) / variance, 0.999999))
+    threshold = float(ndtri(single))
+    c, share = quadrature()
+    given = ndtr((threshold - math.sqrt(k) * c) / math.sqrt(1 - k))
+    return float((share * numpy.power(given, n)).sum())

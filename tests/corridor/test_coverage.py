@@ -1,0 +1,182 @@
+"""The benchmark that holds closed forms against fresh traces: that it judges, and what it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+from botec.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"botec_{path.stem}", path)
+    assert spec
+    assert spec.loader
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def needs(package: str) -> None:
+    """Skip without a package. (Importing it here would miss what botec's door does before.)"""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
+page: Any = load(ROOT / "benchmarks" / "coverage.py")
+MLP = page.Case("timm", "mlp", "mlp:12-20-3")
+
+
+def test_an_exact_formula_is_seen_as_one() -> None:
+    row = page.judge(MLP)
+    assert (row.verdict, len(row.points), row.reason) == (page.EXACT, 3, "")
+    assert row.regime == "B ≥ 2"
+    seen = [point for stream in page.read("mlp:12-20-3", False)[1].streams
+            for point in (*stream.regime.fitted, *stream.regime.proved)]  # fmt: skip
+    assert not any(point in seen for point in row.points)
+
+
+def test_points_stay_inside_a_narrow_regime() -> None:
+    """Three sizes and no more: the batch still makes three points of them."""
+    source, program = page.read("mlp:12-20-3", False)
+    (wide, *others) = program.streams
+    regime = replace(wide.regime, least={"B": 2, "N": 15}, most={"N": 16}, step={"N": 1})
+    narrow = replace(wide, regime=regime)
+    asked = replace(program, asked={"B": 1, "N": 16}, streams=(narrow, *others))
+    points = list(page.unseen(asked, narrow, ["B", "N"]))
+    assert len(points) >= page.POINTS
+    assert all(regime.holds(point) for point in points)
+    assert source.name == "mlp:12-20-3"
+
+
+@pytest.mark.parametrize("what", ["bytes", "order", "storage"])
+def test_a_formula_that_is_off_is_seen(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check can fail: an op that moves a byte too many, an event changed, a storage larger."""
+    source, program = page.read("mlp:12-20-3", False)
+    stream = program.streams[0]
+    if what == "bytes":
+        first = next(one for one in stream.calls if not one.view)
+        other = replace(first, arguments={**first.arguments, "self": first.results[0]})
+        calls = tuple(other if one is first else one for one in stream.calls)
+        wrong = replace(stream, calls=calls)
+    elif what == "order":
+        index = stream.index[:]
+        births = [place for place, kind in enumerate(stream.kinds) if kind == 1]
+        index[births[0]], index[births[1]] = index[births[1]], index[births[0]]
+        wrong = replace(stream, index=index)
+    else:
+        last = stream.storages[-1]
+        storages = (*stream.storages[:-1], replace(last, bytes=last.bytes + 4))
+        wrong = replace(stream, storages=storages)
+    row = page.Row("k", "timm", "f", page.REFUSED)
+    assert page.held(row, source, program).verdict == page.EXACT
+    found = page.held(row, source, replace(program, streams=(wrong, *program.streams[1:])))
+    assert found.verdict == page.DIFFERS
+    assert found.reason.startswith("at {'B': ")
+
+
+def test_what_is_refused_says_why() -> None:
+    row = page.judge(page.Case("timm", "none", "mlp:12"))
+    assert (row.verdict, row.reason) == (page.REFUSED, "one width makes no layer")
+
+
+def test_fields_that_count_layers_are_told_by_their_names() -> None:
+    fields = {
+        "num_hidden_layers": 12, "hidden_size": 768, "encoder_layers": 6, "n_layer": 2,
+        "text_config": {"num_layers": 24, "num_attention_heads": 12}, "depth": True,
+        "layer_norm_eps": 5, "vision_feature_layer": -2, "out_layers": [5, 6],
+    }  # fmt: skip
+    assert page.depth_fields(fields) == [
+        "num_hidden_layers", "encoder_layers", "text_config.num_layers",
+    ]  # fmt: skip
+
+
+def test_a_type_its_library_does_not_build_gives_its_place_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page, "transformers_types", lambda: ["a", "b", "c", "d"])
+    wanted = [page.transformers_case(name) for name in ("a", "c", "d")]
+    verdicts = {"a": page.EXACT, "c": page.EXACT, "d": page.UNBUILT}
+    judged = {
+        case.key: page.Row(case.key, "transformers", case.family, verdicts[case.family])
+        for case in wanted
+    }
+    assert [case.family for case in page.instead(wanted, judged)] == ["b"]
+
+
+def test_rows_are_kept_and_forgotten(tmp_path: Path) -> None:
+    kept = tmp_path / "rows.jsonl"
+    row = page.Row("a", "timm", "f", page.EXACT, points=({"B": 4},))
+    for one in (row, replace(row, key="b"), replace(row, verdict=page.SOME)):
+        page.keep(kept, one)
+    assert page.known(kept)["a"].verdict == page.SOME
+    assert page.known(kept)["b"].points == ({"B": 4},)
+    page.forget(kept, ["a"])
+    assert list(page.known(kept)) == ["b"]
+
+
+def test_the_page_counts_and_explains() -> None:
+    row = page.Row("timm:a", "timm", "f", page.EXACT, "timm:a", "", "B ≥ 2", ({"B": 4},), 9, 1.0)
+    refused = replace(row, key="timm:b", verdict=page.REFUSED, reason="it is | odd")
+    sized = replace(row, key="timm:a H×W", regime="B ≥ 2, H ≥ 2, W ≥ 2")
+    lattice = replace(sized, key="timm:c H×W", regime="B ≥ 2, H ≥ 64, H a multiple of 32")
+    text = page.page([row, refused, sized, lattice])
+    assert "| timm | 2 | 1 | 1 | 0 | 0 | 1 | 0 | 50.0% | 1.0, 1.0 |" in text
+    assert "| `timm:b` | refused | B ≥ 2 | it is \\| odd |" in text
+    assert "1 of 2 are exact at every H and W" in text
+    assert "timm: 2 names" in text
+
+
+def test_the_cases_are_enough() -> None:
+    """All of torchvision's three kinds; 200 of timm's names, of 80 families; 100 model types."""
+    needs("timm")
+    found = list(page.cases())
+    plain = [case for case in found if not case.sizes]
+    names = {name: [case for case in plain if case.library == name] for name in
+             ("torchvision", "timm", "transformers")}  # fmt: skip
+    assert (len(names["timm"]), len(names["transformers"])) == (200, 100)
+    assert len({case.family for case in names["timm"]}) >= 80
+    assert len({case.family for case in names["transformers"]}) == 100
+    assert len(names["torchvision"]) == 95
+    assert len({case.key for case in found}) == len(found)
+
+
+FLEXIBLE = (
+    *("alexnet", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg11", "mnasnet0_5"),
+    *("regnet_y_400mf", "shufflenet_v2_x0_5", "r3d_18", "fcn_resnet50"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLEXIBLE)
+def test_pictures_of_odd_sizes(name: str) -> None:
+    """Exact through floors, at points with odd heights and widths."""
+    needs("torchvision")
+    row = page.judge(page.Case("torchvision", name, f"torchvision:{name}", sizes=True))
+    assert row.verdict == page.EXACT, row
+    assert any(point["H"] % 2 and point["W"] % 2 for point in row.points)
+    assert "multiple" not in row.regime
+
+
+def test_an_error_of_the_judge_itself_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(case: Any) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(page, "opened", broken)
+    row = page.judge(MLP)
+    assert (row.verdict, row.reason) == (page.DIFFERS, "ZeroDivisionError: by nothing")
+
+    def wrong(case: Any) -> None:
+        raise BadInput("it is wrong")
+
+    monkeypatch.setattr(page, "opened", wrong)
+    assert page.judge(MLP).verdict == page.REFUSED
