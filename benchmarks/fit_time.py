@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from botec.analyses.duration.speeds import reachable
 from botec.devices import Device, device, devices
 
 DATA = Path(__file__).parent / "data"
@@ -37,6 +38,18 @@ PULL = 1e-4  # how strongly a class is held at its usual efficiency
 USUAL_OPERATIONS, USUAL_BYTES, USUAL_OVERHEAD, USUAL_SHARPNESS = 0.8, 0.7, 4e-6, 2.5
 BAND = (0.1, 0.9)
 KINDS = ("infer", "train")
+#: Classes no table has: near which one, what part of it, and whether its bytes are meant too.
+UNSEEN = {
+    "attention, backward": ("attention", 0.8, True),  # Dao 2023, FlashAttention-2, section 4.1
+    "convolution transposed": ("convolution", 0.5, True),
+    "convolution transposed, backward": ("convolution, backward", 0.5, True),
+    "recurrent": ("matmul", 0.3, True),
+    "recurrent, backward": ("matmul", 0.3, True),
+    "transform": ("matmul", 0.1, True),
+    "decomposition": ("matmul", 0.05, True),
+    "sort": ("copy", 0.05, True),
+    "loss": ("reduction", 0.7, True),
+}
 # Nothing multiplies faster than the peak (boost clocks allow a little), nothing reads much faster
 # than memory does even where caches help: without limits two roofs trade places.
 MOST_OPERATIONS, MOST_BYTES = np.log((0.05, 1.35)), np.log((0.08, 1.6))
@@ -116,9 +129,7 @@ def roof(one: Device, name: str, dtype: str) -> float:
     capability = one.capability or (0, 0)
     if short == "fp32" and name.startswith("convolution") and capability >= TF32_FROM:
         short = "tf32"
-    measured, sheet = one.measured("bf16"), one.peak("bf16")
-    share = measured / sheet if measured and sheet else ceiling()
-    return (one.peak(short) or one.peak("fp32") or 1.0) * share
+    return reachable(one, SHORT.get(dtype, "fp32"), one.peak(short) or one.peak("fp32") or 1.0)
 
 
 @dataclass
@@ -390,12 +401,10 @@ def written(fitted: Fitted) -> str:
         "", "# Share of the reachable rate of products.", "[operations]",
     ]  # fmt: skip
     multiplying = {name for one in tables() for name in used(one)}
-    for place, name in enumerate(fitted.classes):
-        if name in multiplying:
-            lines.append(f'"{name}" = {np.exp(fitted.operations[place]):.4g}')
+    pairs = list(zip(fitted.classes, np.exp(fitted.operations), strict=True))
+    lines += shares({name: own for name, own in pairs if name in multiplying})
     lines += ["", "# Share of the data sheet's bandwidth.", "[bytes]"]
-    for place, name in enumerate(fitted.classes):
-        lines.append(f'"{name}" = {np.exp(fitted.bytes[place]):.4g}')
+    lines += shares(dict(zip(fitted.classes, np.exp(fitted.bytes), strict=True)), False)
     lines += ["", "# How much longer a device takes than its sheet and the classes say."]
     for name, scalar in fitted.scalars.items():
         lines += [f"[devices.{name}]", f"scalar = {scalar:.4g}"]
@@ -405,6 +414,15 @@ def written(fitted: Fitted) -> str:
     for name, (low, high) in bands.items():
         lines += [f'[bands."{name}"]', f"low = {low:.4g}", f"high = {high:.4g}"]
     return "\n".join(lines) + "\n"
+
+
+def shares(known: Mapping[str, float], multiplying: bool = True) -> list[str]:
+    """Lines of the file: what was fitted, then what no table has, from what is nearest to it."""
+    lines = [f'"{name}" = {own:.4g}' for name, own in known.items()]
+    for name, (near, part, of_bytes) in UNSEEN.items():
+        if name not in known and near in known and (of_bytes or multiplying):
+            lines.append(f'"{name}" = {known[near] * part:.4g}  # not fitted: {part} of {near}')
+    return lines
 
 
 def wider(one: tuple[float, float], two: tuple[float, float], base: tuple[float, float]) -> Any:

@@ -28,8 +28,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "build" / "performance.jsonl"
 PATIENCE = 3600  # seconds for one row; the longest is the tracker's on 126 layers
-ENOUGH = 60.0  # seconds of the slower side after which a row is not repeated
-REPEATS = 5
+ENOUGH = 30.0  # seconds of the slower side after which a row is not repeated
+REPEATS = 3
 LARGE = (
     "transformers:llama?hidden_size=16384,intermediate_size=53248,num_hidden_layers={layers},"
     "num_attention_heads=128,num_key_value_heads=8,vocab_size=128256,max_position_embeddings=131072"

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 
-from botec.errors import BadInput
+from botec.read import recurrent_on_cuda
 from botec.read.kernels import is_channels_last
 
 aten = torch.ops.aten
-RECURRENT = ("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input")
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -52,7 +51,7 @@ def kernels(capability: int) -> dict[str, Callable[..., Any]]:
         "scaled_dot_product_attention": attention,
         "dropout": dropout,
         "rms_norm": rms_norm,
-        **dict.fromkeys(RECURRENT, refuse_recurrent),
+        **recurrent_on_cuda.KERNELS,
     }
 
 
@@ -153,17 +152,13 @@ def rms_norm(
     return aten._fused_rms_norm(input, list(normalized_shape), weight, eps)[0]
 
 
-def refuse_recurrent(*args: Any, **kwargs: Any) -> Any:
-    """cuDNN keeps a reserve whose size only cuDNN can say."""
-    raise BadInput("what cuDNN's recurrent kernels keep is not known", "use --device cpu")
-
-
 def layouts() -> dict[str, Callable[..., Any]]:
     """Ops whose CUDA kernel lays its outputs out otherwise than the general shape rule."""
     return {
         "native_layer_norm": layer_norm,
         "native_layer_norm_backward": layer_norm_backward,
         "convolution_backward": convolution_backward,
+        **recurrent_on_cuda.LAYOUTS,
     }
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from torch import nn
 from torch.nn import functional
 
+from botec.read.from_torchvision import make_importable
+
 
 def conv(kernel, stride=1, padding=None):
     padding = kernel // 2 if padding is None else padding
@@ -82,6 +84,7 @@ def vgg(*counts):
 
 def inception():
     """torchvision's has the same strides and paddings as TF-Slim's."""
+    make_importable()
     import torchvision
 
     names = {

@@ -22,6 +22,7 @@ from botec.errors import BotecError
 from botec.inputs import Input
 from botec.ops.reach import REACH
 from botec.read.executor import Executor
+from botec.read.from_torchvision import make_importable
 from botec.read.sizes import accepted
 from botec.read.tape import source_of, tape
 from tests.analyses.reach_judge import compared, poisoned, predicted
@@ -98,21 +99,22 @@ def on_axis(model, size, axis=2, channels=3, **options):
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_far_from_the_borders_the_closed_form_is_the_field(data):
     """The judge here is the field, which NaN judges: between the borders both say the same."""
     model = Random(lambda low, high: data.draw(st.integers(low, high)))
     try:
-        graph = tape(model.eval(), Input(1, 3, 120, 120))
+        graph = tape(model.eval(), Input(1, 3, 90, 4 * 9))
     except BotecError:
         assume(False)
+    assume(graph.values[graph.outputs[0]].shape[2] < 200)
     walk = Walk(graph, graph.inputs[0], 2, Executor())
     number = graph.outputs[0]
     comb, field = walk.states[number], walk.fields[number]
     assume(isinstance(comb, Comb))
     for place in range(graph.values[number].shape[2]):
         edges = comb.hull(place)
-        if edges is None or (edges[0] > 40 and edges[1] < 80):
+        if edges is None or (edges[0] > 30 and edges[1] < 60):
             first, places = comb.at(place)
             row = field[0, :, place, 0] if field.shape[2] > 1 else field[0, :, 0, 0]
             assert walk.sets.masks[walk.sets.all_of(row)] == places << max(first, 0)
@@ -127,7 +129,7 @@ def test_far_from_the_borders_the_closed_form_is_the_field(data):
         ("dilated, with gaps", (9,), 2, 0, 9),
         ("transposed", (0, 3, 5), 1, 0, 5),
         ("nearest", (2, 2), 0.5, 0, 2),
-        ("skips", (18,), 2, 4, 18),
+        ("skips", (10,), 2, 3, 10),
         ("misaligned", (3,), 1, 0, 3),
         ("misaligned, strided", (4,), 2, 1, 4),
         ("pixels shuffled", None, None, None, None),
@@ -156,7 +158,7 @@ def test_three_one_one_sees_three():
 
 
 def test_branches_that_do_not_line_up_are_named():
-    along, one, _ = on_axis(PICTURES["misaligned"], 20)
+    along, _, _ = on_axis(PICTURES["misaligned"], 20)
     (met,) = along.walk.misaligned
     assert (met.op, met.apart, met.branches) == ("aten.add", 1.0, ("", "b"))
     assert on_axis(PICTURES["skips"], 20)[0].walk.misaligned == []
@@ -220,6 +222,7 @@ def test_the_least_input_is_the_least_that_runs(name, made):
 @pytest.mark.parametrize(("name", "least"), [("alexnet", 63), ("squeezenet1_1", 17), ("vgg11", 32)])
 def test_networks_run_from_the_least_size_on(name, least):
     """As the published ``min_size`` of their weights says, and as running them on shapes says."""
+    make_importable()
     import torchvision
 
     source = source_of(f"torchvision:{name}")

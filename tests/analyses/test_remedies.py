@@ -38,9 +38,9 @@ def found() -> dict[str, dict[str, Any]]:
 def test_wide_layers_whose_weights_and_states_are_too_many() -> None:
     rows = helpful("mlp:20000-20000-20000-20000", B=8)
     assert all(row["saved"] > 0 for row in rows.values())
-    for name, ratio in (("SGD without momentum", "1.00"), ("training 4 alone", "0.60")):
+    for name, ratio in (("SGD without momentum", "1.00"), ("training 4 alone", "0.50")):
         assert rows[name]["multiplications, ratio"] == ratio
-    # of one layer in three a gradient, of none above the last: 3 + 1 products instead of 3 + 5
+    # three products forward, five backward; 3 + 1 with one layer trained, 3 + 2 with adapters
     adapters = rows["adapters of rank 16 (LoRA)"]
     assert float(adapters["multiplications, ratio"]) == pytest.approx(5 / 8, abs=0.01)
     assert adapters["fits"] == "yes"
