@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from benchmarks import sharded
 from botec.analyses.duration.speeds import reachable
 from botec.devices import Device, device, devices
 
@@ -59,7 +60,6 @@ HERE = {
     "measured-here.infer": (0.85, 1.2), "measured-here.train": (0.85, 1.2),
     "exact.infer": (0.9, 1.12), "exact.train": (0.88, 1.15),
 }  # fmt: skip
-EXCHANGE = 0.1  # fitted to llm-foundry's tables of sharded training: accuracy/time_sharded.py
 
 
 @dataclass(frozen=True)
@@ -406,14 +406,30 @@ def written(fitted: Fitted) -> str:
     lines += ["", "# Share of the data sheet's bandwidth.", "[bytes]"]
     lines += shares(dict(zip(fitted.classes, np.exp(fitted.bytes), strict=True)), False)
     lines += ["", "# How much longer a device takes than its sheet and the classes say."]
-    for name, scalar in fitted.scalars.items():
-        lines += [f"[devices.{name}]", f"scalar = {scalar:.4g}"]
+    lines += scalar_lines(fitted)
     lines += ["", "# Share of a collective's time that shows though work could cover it.",
-              "[exchange]", f"share = {EXCHANGE}"]  # fmt: skip
+              "[exchange]", f"share = {sharded.SHARE}"]  # fmt: skip
     lines += ["", "# Four of five measured times lie between low and high times the predicted one."]
     for name, (low, high) in bands.items():
         lines += [f'[bands."{name}"]', f"low = {low:.4g}", f"high = {high:.4g}"]
     return "\n".join(lines) + "\n"
+
+
+def scalar_lines(fitted: Fitted) -> list[str]:
+    """A scalar for each device somebody timed, and for each kind the mean of its devices'.
+
+    The data centre's come from sharded training of language models (benchmarks/sharded.py).
+    """
+    found = dict(fitted.scalars)
+    for name in ("a100", "h100"):
+        rows = [one for one in sharded.rows() if one.device == name]
+        found[device(name).name] = sharded.scalars(rows, with_attention=False)[0]
+    lines, kinds = [], dict[str, list[float]]()
+    for name, scalar in found.items():
+        lines += [f"[devices.{name}]", f"scalar = {scalar:.4g}"]
+        kinds.setdefault(device(name).kind, []).append(np.log(scalar))
+    lines += ["", "# Of devices nobody timed, by their kind.", "[kinds]"]
+    return lines + [f'"{kind}" = {np.exp(np.mean(logs)):.4g}' for kind, logs in kinds.items()]
 
 
 def shares(known: Mapping[str, float], multiplying: bool = True) -> list[str]:

@@ -72,8 +72,7 @@ def imports() -> None:
     import torch.distributed._tools.mem_tracker
     import torch.utils.flop_counter  # noqa: F401
 
-    import botec  # noqa: F401
-    import botec.read.from_torch
+    from botec.read import from_torch  # noqa: F401
     from botec.read.doors import open_source
 
     for name in ("torchvision:resnet18", "transformers:llama", "transformers:deepseek_v3"):
@@ -206,7 +205,11 @@ def beside(model: str, rival: str) -> dict[str, Any]:
         own = {"step": closed_form(name, point, "adamw")}
     found: dict[str, Any] = {way: [] for way in own}
     try:
-        other = tracker_of(name, point) if rival == "tracker" else counter_of(name, point, rival == "fake")
+        other = (
+            tracker_of(name, point)
+            if rival == "tracker"
+            else counter_of(name, point, rival == "fake")
+        )
         found["rival"] = []
         for turn in range(REPEATS):
             found["rival"].append(timed(other)[0])
@@ -361,7 +364,9 @@ def contest(found: Mapping[str, Any], rival: str) -> list[str]:
             for way in ways
             for cell in (text(median(row.get(way))), ratio(other, median(row.get(way))))
         ]
-        lines.append(f"| {model} | {text(other)} | {text(wall(row.get('rival')))} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {model} | {text(other)} | {text(wall(row.get('rival')))} | {' | '.join(cells)} |"
+        )
     reasons = [
         f"{model}: {row.get('failed') or row['rival']}"
         for model in MODELS
@@ -401,7 +406,9 @@ def goals(found: Mapping[str, Any]) -> list[tuple[str, str, float | None, bool |
     row = found.get("growth", {})
     few, many = median(row.get("32")), median(row.get("126"))
     value = many / few if few and many else None
-    wanted.append(("126 equal layers against 32", "< 1.3 ×", value, value is not None and value < 1.3))
+    wanted.append(
+        ("126 equal layers against 32", "< 1.3 ×", value, value is not None and value < 1.3)
+    )
     row = found.get("points", {})
     parts_ = [median(row.get(name)) for name in ("peak", "operations")]
     value = None if None in parts_ else sum(parts_)
@@ -427,10 +434,10 @@ def page(found: Mapping[str, Any]) -> str:
         "# How fast a network is read",
         "",
         "Made by `make bench`. Seconds are the processor's, medians over up to "
-        f"{REPEATS} turns; both sides of a row run in turns in one process on the same network and "
-        "inputs, with one thread. The clock on the wall stands beside them; on a machine with other "
-        "work it is the longer one. PyTorch's tools get the network built; botec's closed form "
-        "includes building it. Weights have no data on either side.",
+        f"{REPEATS} turns; both sides of a row run in turns in one process on the same network "
+        "and inputs, with one thread. The clock on the wall stands beside them; on a machine with "
+        "other work it is the longer one. PyTorch's tools get the network built; botec's closed "
+        "form includes building it. Weights have no data on either side.",
         "",
         f"{platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
         f"transformers {version('transformers')}, torchvision {version('torchvision')}.",
@@ -456,8 +463,8 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         "## botec by itself",
         "",
-        "A fresh process: a training step with AdamW, formulas of operations, bytes and peak memory "
-        "in all dimensions.",
+        "A fresh process: a training step with AdamW, formulas of operations, bytes and peak "
+        "memory in all dimensions.",
         "",
         "| | seconds | events | polynomials of the peak | memory of the imports | memory at most |",
         "|---|---|---|---|---|---|",
@@ -471,17 +478,17 @@ def page(found: Mapping[str, Any]) -> str:
             f"| {model} | {text(row['first'][0])} | {row['events']:,} | {row['peak formulas']} | "
             f"{row['imports'] / 2**20:.0f} MiB | {row['memory'] / 2**20:.0f} MiB |"
         )
-    row = found.get("points", {})
+    row, layers = found.get("points", {}), found.get("growth", {})
+    few, many = median(layers.get("32")), median(layers.get("126"))
     lines += [
         "",
         "## Equal layers, and a million points",
         "",
-        f"The llama of 405B with 32 layers: {text(median(found.get('growth', {}).get('32')))}, with "
-        f"126: {text(median(found.get('growth', {}).get('126')))}.",
+        f"The llama of 405B with 32 layers: {text(few)}, with 126: {text(many)}.",
         "",
         f"{row.get('points', 0):,} pairs of batch and length of the 7B step: peak memory in "
-        f"{text(median(row.get('peak')))} (the envelope is {row.get('envelope', '?')} polynomials), "
-        f"operations in {text(median(row.get('operations')))}.",
+        f"{text(median(row.get('peak')))} (the envelope is {row.get('envelope', '?')} "
+        f"polynomials), operations in {text(median(row.get('operations')))}.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from botec.analyses.figures import Answers, figures
+from botec.analyses.formulas import formulas
 from botec.analyses.tables import sections
 from botec.inputs import Input
 from botec.program import Program, Setting
@@ -39,6 +40,7 @@ def report(program: Program) -> Report:
         sections=sections(answers, found),
         notes=notes(program),
         version=__version__,
+        formulas=formulas(program),
     )
 
 

@@ -196,7 +196,9 @@ def answer(asked: Fit) -> tuple[Any, ...]:
     most = asked.largest(first) if first else None
     why = "" if asked.fits else "weights alone" if asked.weights_alone else "the step"
     fits = "yes" if asked.fits else "no"
-    return (asked.device, fits, most, why)
+    # No allocator need be asked what it would hold of a step whose weights alone are too large.
+    peak = asked.memory.fullest.bytes + asked.room.context if asked.weights_alone else asked.device
+    return (peak, fits, most, why)
 
 
 def catalogue_page(program: Program, table: Table, context: int) -> Report:

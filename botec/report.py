@@ -154,8 +154,24 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Formulas:
+    """Figures that can be worked out anew where ``where`` holds, as Python text by their keys.
+
+    ``where`` maps ``"fixed"``, ``"least"``, ``"most"`` and ``"step"`` to sizes by dimension, as
+    :class:`botec.program.Regime` has them; ``text`` says it in words.
+    """
+
+    text: str
+    where: Mapping[str, Mapping[str, int]]
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Report:
-    """A whole page: what was asked of which model, every figure by key, sections, notes."""
+    """A whole page: what was asked of which model, every figure by key, sections, notes.
+
+    ``formulas`` let a page answer at other sizes; the first that holds is the one.
+    """
 
     model: Mapping[str, Any]
     setting: Mapping[str, Any]
@@ -163,6 +179,7 @@ class Report:
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
     version: str = ""
+    formulas: tuple[Formulas, ...] = ()
 
     def with_figures(self, figures: Mapping[str, Figure], notes: tuple[str, ...] = ()) -> Report:
         """This report with some figures replaced or added (the measured column, say)."""

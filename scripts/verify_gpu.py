@@ -3,15 +3,16 @@
     python scripts/verify_gpu.py [-o docs/gpu.md]
 
 Without a CUDA device it says what it would run, and stops. With one it runs every network in a
-process of its own, training and inference, in float32 and bfloat16, and writes a table with the
-device's name. The prediction is made by botec on shapes, for the device's own capability, before
-the real run; nothing is fitted.
+process of its own, training and inference, in float32, under autocast and in bfloat16, and writes
+a table with the device's name and the median and largest error of each column. The prediction is
+made by botec on shapes, for the device's own capability, before the real run; nothing is fitted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,8 @@ NETWORKS = {
     "transformers:deit": {"B": 8},
     "transformers:segformer": {"B": 8},
 }
-MODES = [(train, precision) for train in (True, False) for precision in ("fp32", "bf16")]
+PRECISIONS = ("fp32", "amp-bf16", "bf16")
+MODES = [(train, precision) for train in (True, False) for precision in PRECISIONS]
 STEPS = 3
 
 
@@ -62,6 +64,8 @@ def measured(model: str, point: dict[str, int], train: bool, precision: str) -> 
     free, _ = torch.cuda.mem_get_info()
     source = open_source(model, train, ())
     step = realise(source, point, train=train, optimizer=None, precision=precision)
+    if precision.startswith("amp"):
+        step.autocast = lambda: torch.autocast("cuda", dtype=torch.bfloat16)
     step.model.to("cuda")
     step.arguments = tuple(moved(one) for one in step.arguments)
     step.keywords = {name: moved(value) for name, value in step.keywords.items()}
@@ -112,7 +116,24 @@ def table(rows: list[tuple[str, bool, str, Any]], device: str) -> str:
         cells = [f"{real['allocated']:,}", error(told, real, "allocated")]
         cells += [f"{real['reserved']:,}", error(told, real, "reserved"), f"{real['total']:,}"]
         lines.append(f"| `{model}` | {mode} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *summary(rows)]) + "\n"
+
+
+def summary(rows: list[tuple[str, bool, str, Any]]) -> list[str]:
+    """The median and the largest error of what was compared."""
+    found = []
+    for key in ("allocated", "reserved"):
+        errors = sorted(
+            abs(row["predicted"][key] / row["measured"][key] - 1)
+            for *_, row in rows
+            if "error" not in row
+        )
+        if errors:
+            middle, most = statistics.median(errors), errors[-1]
+            found.append(
+                f"{key}: median error {middle:.2%}, largest {most:.2%}, {len(errors)} runs"
+            )
+    return found
 
 
 def error(told: Any, real: Any, key: str) -> str:
@@ -134,6 +155,7 @@ def main() -> int:
         print(f"no CUDA device here; with one, {count} runs would be compared:")
         for model, point in NETWORKS.items():
             print(f"  {model} at {', '.join(f'{name}={size}' for name, size in point.items())}")
+        print(f"each trained and run in {', '.join(PRECISIONS)}; AdamW, {STEPS} steps")
         return 0
     rows = []
     for model in NETWORKS:

@@ -59,7 +59,7 @@ LAW: dict[str, set[str] | None] = {
 }
 FRAMEWORKS = {"torch", "torchvision", "timm", "transformers", "onnx"}
 FRAMEWORK_ROOMS = {"read", "measure"}
-LAZY = {"numpy", "scipy", "rich", "sympy", "matplotlib", "plotille", "pyarrow", "joblib"}
+LAZY = {"numpy", "scipy", "rich", "sympy", "matplotlib", "plotille", "pyarrow", "joblib", "jinja2"}
 
 PREFIXES = ("get_", "compute_", "calculate_", "do_", "process_")
 MODULE_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "misc", "types"}

@@ -27,15 +27,20 @@ def verify_gpu() -> ModuleType:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it would run for real")
 def test_without_a_gpu_it_says_what_it_would_do(verify_gpu: ModuleType) -> None:
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=True)
-    assert f"{4 * len(verify_gpu.NETWORKS)} runs would be compared" in done.stdout
+    count = len(verify_gpu.MODES) * len(verify_gpu.NETWORKS)
+    assert f"{count} runs would be compared" in done.stdout
+    assert len(verify_gpu.MODES) == 6
     assert len(verify_gpu.NETWORKS) >= 15
     assert all(model in done.stdout for model in verify_gpu.NETWORKS)
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_a_prediction_is_made_before_the_run(verify_gpu: ModuleType, train: bool) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "amp-bf16", "bf16"])
+def test_a_prediction_is_made_before_the_run(
+    verify_gpu: ModuleType, train: bool, precision: str
+) -> None:
     model = "mlp:1024-4096-4096-10"
-    found = verify_gpu.predicted(model, verify_gpu.NETWORKS[model], train, "fp32", "cuda:90")
+    found = verify_gpu.predicted(model, verify_gpu.NETWORKS[model], train, precision, "cuda:90")
     assert 0 < found["allocated"] < found["reserved"]
 
 
@@ -55,3 +60,4 @@ def test_the_table_shows_errors_and_failures(verify_gpu: ModuleType) -> None:
     page = verify_gpu.table(rows, "a device")
     assert "| `a` | training fp32 | 100 | +10.00% | 100 | -10.00% | 150 |" in page
     assert "out of memory" in page
+    assert "allocated: median error 10.00%, largest 10.00%, 1 runs" in page

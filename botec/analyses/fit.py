@@ -81,10 +81,10 @@ class Fit:
 
         The allocator gives its cache back before it fails, so a run can fit that would hold more.
         """
+        if self.memory.fullest.bytes > self.room.usable:
+            return None
         if self.endless.reserved <= self.room.usable:
             return self.endless
-        if self.endless.requested > self.room.usable:
-            return None
         run = Allocator(capacity=self.room.usable).replay(requests(self.memory))
         return None if run.refused else run.peak
 

@@ -12,13 +12,16 @@ from typing import Any
 
 from botec.analyses.evaluate import inside
 from botec.analyses.expression import CONDITION, Expression, expression
+from botec.analyses.fit import CONTEXT
 from botec.analyses.grid import Grid
+from botec.analyses.memory import peak_envelope
 from botec.analyses.on_device import device_keys, on_device
 from botec.analyses.quantities import Known, keys, phases_of, quantities
 from botec.errors import UnknownName, nearest
 from botec.poly import at
 from botec.program import Program
-from botec.report import Column, Section, Table, Text
+from botec.report import Column, Part, Section, Table, Text
+from botec.units import Quantity
 
 USUAL = ("flops", "bytes", "memory.peak")  # what is shown of every point
 SHOWN = 16
@@ -69,10 +72,11 @@ class Sweep:
         return (*self.grid.axes, *fit)
 
     def fits(self, one: Known, last: Mapping[str, int]) -> bool:
-        """Whether a figure stays below 2**62 everywhere on the grid."""
+        """Whether a figure is whole, and below 2**62, everywhere on the grid."""
         point = {**self.program.asked, **last}
         formulas = (formula for stream in self.program.streams for formula in one.of(stream))
-        return all(abs(at(formula, point)) < WHOLE for formula in formulas)
+        values = [at(formula, point) for formula in formulas]
+        return all(isinstance(value, int) and abs(value) < WHOLE for value in values)
 
     def run(self, take: Callable[[Columns], None] = lambda columns: None) -> Found:
         """Go over the grid; ``take`` is given every piece of points that meet the condition."""
@@ -225,5 +229,15 @@ def sections(asked: Sweep, found: Found) -> tuple[Section, ...]:
         texts.append(f"{found.outside:,} lie where no formula is known and are left out.")
     if asked.where:
         texts.append(f"Kept where {asked.where.text}.")
-    parts = (Text(" ".join(texts)), Table(title, heads, rows))
+    parts: tuple[Part, ...] = (Text(" ".join(texts)), Table(title, heads, rows))
+    if any(one.key == "memory.peak" for one in asked.shown):
+        parts = (*parts, Text(envelope_text(asked.program)))
+    if any(one.key == "memory.device" for one in asked.shown):
+        parts = (*parts, Text(f"The driver's context is taken as {Quantity(CONTEXT, 'B')}."))
     return (Section("Sweep", parts),)
+
+
+def envelope_text(program: Program) -> str:
+    """How many formulas the peak is the largest of: what a sweep works with at every point."""
+    sizes = dict.fromkeys(len(peak_envelope(stream)) for stream in program.streams)
+    return f"The peak is the maximum of {' or '.join(map(str, sizes))} formulas."

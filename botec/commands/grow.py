@@ -103,11 +103,12 @@ def of_network(asked: Asked, by_sympy: bool) -> Answer:
 def with_ones(program: Program, asked: Asked) -> Program:
     """The program with the regimes of one place (S = 1: a token at a time), where it has them.
 
-    Sizes of one behave differently, as copies become views; the model is read again there.
+    Sizes of one behave differently, as copies become views; the model is read again there. Of
+    lengths alone: nobody asks for pictures one pixel high.
     """
     from botec.read import read
 
-    for name in program.dimensions[1:]:
+    for name in lengths(program):
         fixed = {key for stream in program.streams for key in stream.regime.fixed}
         if name in fixed or name not in program.streams[0].regime.least:
             continue
@@ -120,6 +121,16 @@ def with_ones(program: Program, asked: Asked) -> Program:
     return program
 
 
+def lengths(program: Program) -> list[str]:
+    """The free dimensions that stand alone beside the batch in every input that has them."""
+    from botec.inputs import parse_input
+
+    batch, late = program.dimensions[:1], program.dimensions[1:]
+    inputs = [parse_input(text).names for text in program.setting.inputs]
+    edges = {name for names in inputs for name in names if len({*names}.difference(batch)) > 1}
+    return [name for name in late if name not in edges]
+
+
 def of_structures(asked: Asked, axes: Sequence[Axis], by_sympy: bool) -> Answer:
     """The growth of a step in fields of the network's build."""
     from botec.analyses.printed import section
@@ -127,11 +138,12 @@ def of_structures(asked: Asked, axes: Sequence[Axis], by_sympy: bool) -> Answer:
     from botec.analyses.structures import figures_in_fields, sections
     from botec.estimate import notes, report
     from botec.read.varied import read_with
+    from botec.write.progress import tell
 
     def read(sizes: tuple[int, ...]) -> Program:
         return read_with(asked.model, fields_at(axes, sizes), asked.inputs, asked.options)
 
-    found = structure(axes, read)
+    found = structure(axes, read, lambda text: tell(f"grow {asked.model}: reading {text}"))
     page = report(next(iter(found.samples.values())).program)
     figures = figures_in_fields(found, page.figures)
     parts = sections(found, axes, figures)

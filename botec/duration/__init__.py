@@ -49,9 +49,9 @@ def duration(model: Any, *inputs: Input, asked: Asked | None = None, **options: 
     price = price_from(asked.price) if asked.price else None
     check(asked, run)
     if asked.device == HERE:
-        timed, sheet = here(model, inputs, asked, options), None
+        timed, sheet = on_this_machine(model, inputs, asked, options), None
     else:
-        timed, sheet = there(model, inputs, asked, options)
+        timed, sheet = on_a_device(model, inputs, asked, options)
     return page(timed, sheet, asked, run, price)
 
 
@@ -68,7 +68,7 @@ def check(asked: Asked, run: Run | None) -> None:
         raise BadInput(f"a PUE of {asked.pue}", "it is 1 or more", f"--pue {asked.pue}")
 
 
-def here(model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str, Any]) -> Timed:
+def on_this_machine(model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str, Any]) -> Timed:
     """On this machine: by its calibration, by every op timed, or by a stated default."""
     from botec.duration.here import assumed, exact, known
 
@@ -77,7 +77,7 @@ def here(model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str,
     return Timed(program, exact(program, found) if asked.exact else found)
 
 
-def there(
+def on_a_device(
     model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str, Any]
 ) -> tuple[Timed, Device]:
     """On a device of the catalogue, or of a file."""

@@ -12,6 +12,7 @@ from botec.learn import Part, Question
 
 if TYPE_CHECKING:
     from botec.analyses.reach import Along, Reach
+    from botec.graph import Graph
     from botec.measure.reach import Effective
     from botec.report import Figure, Picture, Section, Text
 
@@ -56,7 +57,14 @@ def answer(asked: Question, options: Mapping[str, Any]) -> Part:
         sections.append(drawing)
     if options.get("sizes"):
         sections.append(size_section(asked, found, options["sizes"]))
-    return Part(known, tuple(sections), graph.notes)
+    return Part(known, tuple(sections), (*graph.notes, *notes(graph)))
+
+
+def notes(graph: Graph) -> tuple[str, ...]:
+    """In which mode reach is told, where that matters."""
+    normed = any("batch_norm" in node.call.op for node in graph.nodes)
+    text = "Reach is told of the model in eval mode: in training, batch norms connect all places."
+    return (text,) if normed else ()
 
 
 def draws() -> bool:

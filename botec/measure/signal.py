@@ -99,8 +99,12 @@ def watched(model: Any) -> Callable[[Moments], list[Any]]:
             found.signal[key], found.shapes[key] = square(output), tuple(output.shape)
             if not output.requires_grad:
                 return None
+
+            def seen(gradient: Any) -> None:
+                found.gradient.setdefault(key, square(gradient))
+
             copy = output.clone()
-            copy.register_hook(lambda gradient: found.gradient.setdefault(key, square(gradient)))
+            copy.register_hook(seen)
             return copy
 
         return [

@@ -20,6 +20,7 @@ from botec.read.build import build, on_meta
 from botec.read.given import hushed
 from botec.read.kernels import signatures_of, with_kernel_memory
 from botec.read.plans import Plan, Point, Question, plans, unused
+from botec.read.recurrent_on_cuda import notes
 from botec.read.short import Short, same_counters, shorter
 from botec.read.source import Source
 from botec.read.splice import NotPeriodicError
@@ -60,7 +61,7 @@ def read_source(
                 streams=streams,
                 why="; ".join(dict.fromkeys(search.reasons)),
                 assumed=tuple(dict.fromkeys(search.asked_trace.answers)),
-                notes=source.notes,
+                notes=(*source.notes, *search.notes(streams)),
             )
         )
 
@@ -163,7 +164,7 @@ class Search:
 
     def whole(self, short: Short, stream: Stream) -> Stream:
         """A stream of few equal blocks as that of all. Raises :class:`NotPeriodicError`."""
-        fitted = stream.regime.fitted
+        fitted = [dict(point) for point in stream.regime.fitted]
         if not stream.regime.holds(self.asked):
             short.prove(self.trace(fitted[0]), fitted[0])
         return short.whole(stream, [self.trace(point) for point in fitted])
@@ -194,6 +195,13 @@ class Search:
             trace = self.traces[tuple(stream.regime.fitted[0].values())]
             self.signatures |= signatures_of(stream, trace)
         return tuple(kept)
+
+    def notes(self, streams: Sequence[Stream]) -> tuple[str, ...]:
+        """What the device's kernels take that is only estimated."""
+        if self.subject.capability is None:
+            return ()
+        here = (stream for stream in streams if stream.regime.holds(self.asked))
+        return next((notes(stream, self.asked) for stream in here), ())
 
     def with_kernels(self, stream: Stream) -> Stream:
         """A stream with what the device's kernels take; they choose as they do at the asked point,

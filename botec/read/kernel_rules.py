@@ -11,9 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 from botec.calls import ITEM_BYTES, Tensor
-from botec.poly import product, round_up
+from botec.poly import product
+from botec.read import attention_rules
+from botec.read.attention_rules import HALF, divided
 from botec.read.kernels import (
-    HOST,
     Look,
     Step,
     bytes_of,
@@ -26,7 +27,7 @@ from botec.read.kernels import (
 from botec.read.reduction import processors, reduction, staging_bytes
 from botec.read.sorting import SINGLE_TILE, scan_bytes, sort_bytes
 
-HALF = ("float16", "bfloat16")
+GATES = (1, 1, 4, 3)  # of cuDNN's cells: plain ones with relu and tanh, LSTM, GRU
 MOST_UNSORTED = 3072  # rows whose gradients one kernel adds without sorting them
 ROWS_OF_A_PART = 10  # ``NROWS_PER_THREAD``
 THREADS_OF_A_BLOCK = 1024
@@ -34,148 +35,9 @@ BLOCKS_OF_A_PROCESSOR = 4  # ``MAX_ATOMIC_ACCUM_BLOCKS_PER_SM``
 EMBEDDING = "aten.embedding_dense_backward"
 
 
-def divided(size: Any, unit: int) -> Any:
-    """How many units cover a size."""
-    return round_up(size, unit) // unit
-
-
 def accumulated(dtype: str) -> str:
     """The type in which a kernel adds up (``acc_type``)."""
     return "float32" if dtype in HALF else dtype
-
-
-# --- attention ----------------------------------------------------------------------------------
-
-
-def efficient(look: Look) -> list[Step]:
-    """``_efficient_attention_forward``: the seeds stay on the host; sums of wide heads in fp32."""
-    query, value = look["query"], look["value"]
-    steps = out(0, 1)
-    if query.dtype in HALF and look.number(value.shape[-1]) > 128:
-        batch, heads, length, _ = query.shape
-        steps += take("sums", batch * heads * length * value.shape[-1] * 4)
-    return [*steps, (HOST, 2, None), (HOST, 3, None)]
-
-
-def efficient_backward(look: Look) -> list[Step]:
-    """``_efficient_attention_backward``: the gradient packed row by row, the rows' sums of gradient
-    times output, then a workspace.
-
-    Kernels of 16-bit types make the sums themselves; those of float32 are made before, through the
-    product in full. The workspace holds tiles of the queries' gradient (``kernel_backward.h``).
-    """
-    query, value = look["query"], look["value"]
-    batch, heads, length, _ = query.shape
-    sums = batch * heads * length * 4
-    begin = [*row_by_row(look, "grad_out_"), *out()]
-    end = [*take("workspace", batch * heads * workspace_of_a_head(look))]
-    end += give("delta", "sums", "workspace", "grad_out_")
-    if query.dtype in HALF:
-        return [*begin, *take("delta", sums), *end]
-    product_bytes = batch * heads * length * value.shape[-1] * 4
-    made = [*take("product", product_bytes), *take("sums", sums)]
-    if look.number(heads) > 1 and look.number(length) > 1:  # else the transpose lies packed
-        made += [*take("delta", sums), *give("sums")]
-    return [*begin, *made, *give("product"), *end]
-
-
-def row_by_row(look: Look, name: str) -> list[Step]:
-    """A copy with heads inside of rows, where a tensor of (batch, heads, rows, width) lies other
-    wise (``transpose(1, 2).contiguous()``)."""
-    layout = look.layouts.get(name)
-    if not is_layout(layout) or len(layout[0]) != 4:
-        return []
-    axes = (0, 2, 1, 3)
-    if is_packed([layout[0][i] for i in axes], [layout[1][i] for i in axes]):
-        return []
-    return take(name, bytes_of(look[name]))
-
-
-def workspace_of_a_head(look: Look) -> Any:
-    """Bytes for one head: ``workspace_strideBH`` of the kernel the dispatch takes."""
-    query, key, value = look["query"], look["key"], look["value"]
-    batch, heads, length, width = query.shape
-    rows, columns, most = backward_tile(look)
-    parts = divided(length, rows) * divided(width, rows) * (16 + rows * rows * 4)
-    if query.dtype in HALF and most > rows:  # the keys' gradients do not fit in registers either
-        splits = divided(look.number(key.shape[2]), columns)
-        splits = max(1, min(splits, 200 // (look.number(batch) * look.number(heads))))
-        for one in (width, value.shape[-1]):
-            parts += splits * columns * round_up(one, rows) * 4
-    return parts
-
-
-def backward_tile(look: Look) -> tuple[int, int, int]:
-    """Rows and columns of a tile, and the head width the kernel is made for (``cutlassB.h``)."""
-    width = max(look.number(look["query"].shape[-1]), look.number(look["value"].shape[-1]))
-    large = look.capability not in (75, 86, 89, 120)  # enough shared memory for the large tiles
-    if look["query"].dtype not in HALF or width <= 64:
-        return 64, 64, 64
-    if width <= 96 and look.capability in (86, 89):
-        return 128, 64, 96
-    if width <= 128:
-        return (128, 128, 128) if large else (64, 64, 128)
-    return (128, 64, 65536) if large else (64, 64, 65536)
-
-
-def flash(look: Look) -> list[Step]:
-    """``mha_fwd``: keys in parts where the queries alone do not fill the chip; the random state."""
-    batch, heads, length, width = look["query"].shape
-    parts = key_parts(look)
-    begin = out(0, 1)
-    if parts > 1:
-        rows = parts * batch * heads * length * 4
-        whole = round_up(width, 32) if width <= 192 else 256
-        begin += [*take("part sums", rows), *take("part results", rows * whole)]
-    if look["dropout_p"]:
-        begin += [*take("state", 16), *out(3), *out(2), *give("state")]
-    return [*begin, *out(), *give("part sums", "part results")]
-
-
-def key_parts(look: Look) -> int:
-    """Into how many parts the keys are split (``set_params_splitkv``, ``num_splits_heuristic``)."""
-    sizes = [look.number(size) for size in look["query"].shape]
-    batch, heads, length, width = sizes
-    if look["dropout_p"]:
-        return 1
-    key_heads, keys = (look.number(look["key"].shape[axis]) for axis in (1, 2))
-    if length == 1 and heads > key_heads:  # one row: the heads of a group become its rows
-        heads, length = key_heads, heads // key_heads
-    unit = 256 if width <= 64 else 128 if width <= 128 else 64
-    most = -(-keys // unit)
-    work = batch * heads * -(-length // 64)
-    room = 2 * processors(look.capability)[0]
-    if work >= 0.8 * room:
-        return 1
-    rates = {}
-    for parts in range(1, min(128, room, most) + 1):
-        if parts == 1 or -(-most // parts) != -(-most // (parts - 1)):
-            waves = work * parts / room
-            rates[parts] = waves / -(-work * parts // room)
-    best = max(rates.values(), default=0.0)
-    return next((parts for parts, rate in rates.items() if rate >= 0.85 * best), 1)
-
-
-def flash_backward(look: Look) -> list[Step]:
-    """Row sums and the queries' gradient in float32, rows in blocks of 128; grouped keys expanded.
-
-    ``mha_bwd`` of ``flash_api.cpp``.
-    """
-    query, key = look["query"], look["key"]
-    batch, heads, length, width = query.shape
-    rows = round_up(length, 128)
-    padded = round_up(width, 32) if width <= 128 else 192 if width <= 192 else 256
-    steps = [
-        *row_by_row(look, "grad_out"), *row_by_row(look, "out"), *out(),
-        *take("sums", batch * heads * rows * 4),
-        *take("queries", batch * rows * heads * padded * 4),
-    ]  # fmt: skip
-    keys = ()
-    if key.shape[1] != heads:
-        expanded = batch * key.shape[2] * heads * width * ITEM_BYTES[query.dtype]
-        steps += [*take("keys", expanded), *take("values", expanded)]
-        keys = ("values", "keys")
-    return [*steps, *give(*keys, "queries", "sums", "out", "grad_out")]
 
 
 # --- norms, softmax, dropout --------------------------------------------------------------------
@@ -410,6 +272,22 @@ def packed_as(look: Look, name: str, last: bool) -> list[Step]:
     return take(name, bytes_of(look[name]))
 
 
+def recurrent(look: Look) -> list[Step]:
+    """``_cudnn_rnn``: the input packed, steps outermost, and the workspace, which is an estimate:
+    the products of all inputs of one layer."""
+    x, mode = look["input"], look["mode"]
+    products = GATES[mode] * x.elements // x.shape[-1] * look["hidden_size"] * ITEM_BYTES[x.dtype]
+    layout = look.layouts.get("input")
+    axes = (1, 0, 2) if look["batch_first"] else (0, 1, 2)
+    turned = is_layout(layout) and not is_packed(
+        [layout[0][i] for i in axes], [layout[1][i] for i in axes]
+    )
+    copy = take("input", bytes_of(x)) if turned else []
+    return [
+        *copy, *out(0, 1, 2), *take("workspace", products), *out(), *give("workspace", "input"),
+    ]  # fmt: skip
+
+
 # --- look-ups, indices, moves --------------------------------------------------------------------
 
 
@@ -519,10 +397,7 @@ def packed_gradient(look: Look) -> list[Step]:
 
 
 RULES: dict[str, Callable[[Look], list[Step]]] = {
-    "aten._scaled_dot_product_efficient_attention": efficient,
-    "aten._scaled_dot_product_efficient_attention_backward": efficient_backward,
-    "aten._scaled_dot_product_flash_attention": flash,
-    "aten._scaled_dot_product_flash_attention_backward": flash_backward,
+    **attention_rules.RULES,
     "aten.native_layer_norm": row_norm,
     "aten.native_layer_norm_backward": row_norm_backward,
     "aten._fused_rms_norm": row_norm,
@@ -541,6 +416,8 @@ RULES: dict[str, Callable[[Look], list[Step]]] = {
     "aten.baddbmm": matrix_product,
     "aten.convolution": convolution,
     "aten.convolution_backward": convolution_backward,
+    "aten._cudnn_rnn": recurrent,
+    "aten._cudnn_rnn_backward": recurrent,
     "aten.embedding": embedding,
     EMBEDDING: embedding_backward,
     "aten.index_put": index_put,
@@ -549,8 +426,18 @@ RULES: dict[str, Callable[[Look], list[Step]]] = {
     "aten.roll": roll,
     **dict.fromkeys(
         (
-            "aten.sum", "aten.mean", "aten.prod", "aten.amax", "aten.amin", "aten.any", "aten.all",
-            "aten.linalg_vector_norm", "aten.var", "aten.var_mean", "aten.std", "aten.std_mean",
+            "aten.sum",
+            "aten.mean",
+            "aten.prod",
+            "aten.amax",
+            "aten.amin",
+            "aten.any",
+            "aten.all",
+            "aten.linalg_vector_norm",
+            "aten.var",
+            "aten.var_mean",
+            "aten.std",
+            "aten.std_mean",
         ),
         reduced,
     ),

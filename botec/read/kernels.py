@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from botec.calls import ITEM_BYTES, Call, Tensor
 from botec.poly import at
@@ -81,7 +81,8 @@ def bytes_of(tensor: Tensor, dtype: str = "") -> Any:
     return tensor.elements * ITEM_BYTES.get(dtype or tensor.dtype, 1)
 
 
-def is_layout(value: Any) -> bool:
+def is_layout(value: Any) -> TypeGuard[Layout]:
+    """Whether an argument is a tensor's ``(shape, strides, type)``."""
     return isinstance(value, tuple) and len(value) == 3 and type(value[0]).__name__ == "Size"
 
 

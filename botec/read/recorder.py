@@ -21,7 +21,7 @@ from botec.errors import DataDependent
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
 from botec.read.callers import called_by_engine, called_by_linear, user_line
 from botec.read.layouts import layout_of, layouts, real_layouts, tensors
-from botec.read.shadow import Shadow, UnknownValueError, makes_new
+from botec.read.shadow import Shadow, UnknownValueError
 from botec.read.shapes import layouts_of
 from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
 
@@ -185,6 +185,7 @@ class Recorder(TorchDispatchMode):
             raise
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """An op's outputs, with the op, its births and what it wrote noted."""
         info = OPS.get(func)
         if info is None:
             info = OPS[func] = OpInfo(func, len(OPS))
@@ -213,7 +214,7 @@ class Recorder(TorchDispatchMode):
             if way != VIEW:
                 self.track_all(out)
         if signature.shadowed:
-            self.note_value(func, args, kwargs, out)
+            self.note_value(info, args, kwargs, out)
         elif info.writes and self.shadow.entries:
             self.forget_written(info, args, kwargs)
         if func is ADD:
@@ -391,9 +392,12 @@ class Recorder(TorchDispatchMode):
         """
         if not any(tensor.is_meta for tensor in tensors(args, kwargs)) and not to_meta(kwargs):
             out = func(*args, **kwargs) if kwargs else func(*args)
-            signature = Signature(info, OTHER, (info.number, real_layouts(args), None))
-            signature.results = tuple(map(layout_of, tensors([out], None)))
-            self.note_op(self.cache.setdefault(("host", *signature.key[:2]), signature))
+            key = ("host", info.number, real_layouts(args))
+            signature = self.cache.get(key)
+            if signature is None:
+                signature = self.cache[key] = Signature(info, OTHER, (*key[1:], None))
+                signature.results = tuple(map(layout_of, tensors([out], None)))
+            self.note_op(signature)
             self.track_all(out)
             return out
         args = self.replace(args)
@@ -408,6 +412,7 @@ class Recorder(TorchDispatchMode):
         return value
 
     def twin(self, real: Any) -> Any:
+        """The traced tensor that stands for a real one."""
         known = self.twins.get(id(real))
         if known is not None and known[0]() is real:
             return known[1]
@@ -431,7 +436,7 @@ class Recorder(TorchDispatchMode):
             if signature.info.writes:
                 self.forget_written(signature.info, args, kwargs)
             return
-        if torch.Tag.nondeterministic_seeded in signature.info.func.tags:
+        if signature.info.seeded:
             if signature.info.writes:
                 self.shadow.forget(self.place(out), out, True)
                 signature.shadowed = True
@@ -440,20 +445,22 @@ class Recorder(TorchDispatchMode):
                 self.shadow.constant(self.place(out), out, torch.full(out.shape, 0.5))
                 signature.way = OTHER
             return
-        self.note_value(signature.info.func, args, kwargs, out)
+        self.note_value(signature.info, args, kwargs, out)
         signature.shadowed = (
             out.dtype in WHOLE or signature.way == VIEW or self.shadow.knows(self.place(out), out)
         )
 
-    def note_value(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+    def note_value(self, info: OpInfo, args: Any, kwargs: Any, out: Any) -> None:
         """Keep how ``out`` was made, where its first argument (if any) is known itself."""
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if info.seeded:
             self.shadow.forget(self.place(out), out, True)
             return
-        first = next(iter(tensors(args, kwargs)), None)
-        blank = first is not None and makes_new(func)
+        first = args[0] if args else None
+        if not isinstance(first, torch.Tensor):
+            first = next(iter(tensors(args, kwargs)), None)
+        blank = first is not None and info.fresh
         if first is None or blank or self.place(first) in self.shadow.entries:
-            self.shadow.note(self.place(out), out, func, args, kwargs, self.place)
+            self.shadow.note(self.place(out), out, info.func, args, kwargs, self.place)
 
     # -- what a dispatch mode changes, and is undone -----------------------------------------
 
@@ -482,9 +489,8 @@ class Recorder(TorchDispatchMode):
 
     def follows_view(self) -> bool:
         """Whether the op before this one gave a product its shape back, as ``at::linear`` does."""
-        before = [
-            i for i in range(max(0, len(self.kinds) - 6), len(self.kinds)) if self.kinds[i] == OP
-        ]
+        last = range(max(0, len(self.kinds) - 6), len(self.kinds))
+        before = [event for event in last if self.kinds[event] == OP]
         if len(before) < 2:
             return False
         return self.signatures[self.index[before[-2]]].info.name == "aten._unsafe_view"

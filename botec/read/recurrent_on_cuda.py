@@ -10,20 +10,24 @@ weights' gradients, the input packed with the steps outermost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+
+from botec.poly import at
+from botec.program import OP, Stream
 
 aten = torch.ops.aten
 RELU, TANH, LSTM, GRU = range(4)
 GATES = {RELU: 1, TANH: 1, LSTM: 4, GRU: 3}
 #: Rows of the hidden width that are kept for every step: gates, and what a cell keeps beside them.
 KEPT = {RELU: 1, TANH: 1, LSTM: 6, GRU: 5}
-LOW, HIGH = "the gates alone", "twice as much"
+OP_NAME = "aten._cudnn_rnn"
 NOTE = (
-    "What cuDNN's recurrent kernels keep and work in is an estimate: it keeps {estimate:,} bytes "
-    "here as counted, and between {low:,} (the gates alone) and {high:,} (twice as much) are likely."
+    "What cuDNN's recurrent kernels keep is an estimate, {kept:,} bytes of the memory counted "
+    "here; {low:,} (their gates alone) to {high:,} (twice as much) are likely. So is what they "
+    "work in."
 )
 
 
@@ -35,7 +39,7 @@ def layers(mode: int) -> Callable[..., Any]:
         train: bool, bidirectional: bool, batch_first: bool,
     ) -> Any:  # fmt: skip
         hidden, cells = (hx[0], hx[1]) if mode == LSTM else (hx, None)
-        width = (cells if mode == LSTM else hidden).shape[2]
+        width = hidden.shape[2] if cells is None else cells.shape[2]
         projected = hidden.shape[2] if hidden.shape[2] != width else 0
         each = len(params) // (num_layers * (2 if bidirectional else 1))
         made = aten._cudnn_rnn(
@@ -104,3 +108,15 @@ def backward(
 
 
 LAYOUTS: dict[str, Callable[..., Any]] = {"_cudnn_rnn": forward, "_cudnn_rnn_backward": backward}
+
+
+def notes(stream: Stream, point: Mapping[str, int]) -> tuple[str, ...]:
+    """What the reader must know of a step with these kernels: the estimate and its range."""
+    kept = low = 0
+    calls = [stream.calls[place] for kind, place, _ in stream.events() if kind == OP]
+    for call in calls:
+        if call.op == OP_NAME and call.arguments["train"]:
+            own = int(at(call.outputs[3].bytes, point)) if call.outputs[3] is not None else 0
+            kept += own
+            low += own * GATES[call.arguments["mode"]] // KEPT[call.arguments["mode"]]
+    return (NOTE.format(kept=kept, low=low, high=2 * kept),) if kept else ()

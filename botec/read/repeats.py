@@ -177,7 +177,7 @@ def same(one: Any, other: Any, depth: int) -> bool:
     if isinstance(one, torch.Tensor):
         known = not one.is_meta and one.numel() <= SMALL
         return known and layout(one) == layout(other) and bool(torch.equal(one, other))
-    if isinstance(one, (dict, nn.Module)) or type(one).__dictoffset__ and not callable(one):
+    if isinstance(one, (dict, nn.Module)) or (type(one).__dictoffset__ and not callable(one)):
         ones, others = parts_of(one), parts_of(other)
         return ones.keys() == others.keys() and all(
             same(value, others[key], depth + 1) for key, value in ones.items()

@@ -12,19 +12,18 @@ An optimizer's update knows no batch: it is run once, over all parameters.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from functools import cached_property
 from typing import Any
 
 import torch
 
-from botec.errors import BotecError
 from botec.program import OP, PHASE, PHASES, Setting, Storage, Stream
 from botec.read.align import align
+from botec.read.listening import listening, same_draws
 from botec.read.recorder import META, Recorder
 from botec.read.repeats import Run, runs_of
 from botec.read.splice import (
@@ -36,8 +35,7 @@ from botec.read.splice import (
     Splice,
     lengthened,
 )
-from botec.read.listening import listening, same_draws
-from botec.read.step import Subject, inputs_at, named, same_draws
+from botec.read.step import Subject, inputs_at, named
 
 LEAST = SHORT + 3  # units that are worth it
 Point = Mapping[str, int]
@@ -150,6 +148,8 @@ class Short(Subject):
     def whole(self, stream: Stream, traces: Sequence[Recorder]) -> Stream:
         """The stream with every block in it. Raises :class:`NotPeriodicError`."""
         first = traces[0]
+        if any(trace.gradients != first.gradients for trace in traces):
+            raise NotPeriodicError("gradients are laid out otherwise at another point")
         rows, splices = self.spliced(rows_of(first, stream))
         gradients = self.weight_gradients(first, splices)
         before, after = self.around({name: layout for name, (_, layout) in gradients.items()})
@@ -165,7 +165,9 @@ class Short(Subject):
             joined = [one + other for one, other in zip(joined, tail, strict=True)]
         return Stream(stream.regime, tuple(calls), tuple(storages), *joined)
 
-    def weight_gradients(self, first: Recorder, splices: Sequence[Splice]) -> dict[str, tuple[int, Any]]:
+    def weight_gradients(
+        self, first: Recorder, splices: Sequence[Splice]
+    ) -> dict[str, tuple[int, Any]]:
         """Every gradient of the whole network: its storage, its layout."""
         adopted = first_phase(first)[1]
         found: dict[str, tuple[int, Any]] = {}
@@ -204,9 +206,7 @@ class Short(Subject):
 
     def for_all(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of traced parameters, for every parameter they stand for."""
-        return {
-            name: found[traced] for name, (traced, _) in self.places.items() if traced in found
-        }
+        return {name: found[traced] for name, (traced, _) in self.places.items() if traced in found}
 
     # -- the optimizer ----------------------------------------------------------------------
 
@@ -216,17 +216,14 @@ class Short(Subject):
         if key not in self.arounds:
             updates = bool(self.full.setting.train and self.full.setting.optimizer)
             if updates and self.full.optimizer is None:
-                self.full.make_optimizer()
-                primer = Recorder(self.cache)
-                primer.recording = False
-                self.updated(primer, layouts)
+                self.prime_all(layouts)
             recorder = Recorder(self.cache, self.capability is None)
             positional, keywords = inputs_at(self.source, self.setting, self.point)
             given = [*positional, *keywords.values()]
             self.full.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
             events, numbers = len(recorder.kinds), len(recorder.sizes)
             if updates:
-                self.updated(recorder, layouts)
+                self.updated(self.full, recorder, layouts)
                 self.answers += recorder.answers
             whole = align([recorder], (), (self.point,))
             before = replace(
@@ -239,18 +236,38 @@ class Short(Subject):
             self.arounds[key] = (before, (whole, recorder) if updates else None)
         return self.arounds[key]
 
-    def updated(self, recorder: Recorder, layouts: Mapping[str, Any]) -> None:
-        """One update from gradients of these layouts."""
+    def prime_all(self, layouts: Mapping[str, Any]) -> None:
+        """Make the optimizer with its states: those of equal blocks' weights are alike."""
+        full = self.full
+        full.make_optimizer()
+        primer = Recorder(self.cache)
+        primer.recording = False
+        if not type(full.optimizer).__module__.startswith("torch.optim"):
+            self.updated(full, primer, layouts)  # nobody knows where it keeps what
+            return
+        weights = dict(full.module.named_parameters())
+        traced = {name for name, _ in self.places.values()}
+        few = copy(full)
+        few.trained = [p for name, p in weights.items() if name in traced and p.requires_grad]
+        few.make_optimizer()
+        self.updated(few, primer, {name: one for name, one in layouts.items() if name in traced})
+        for parameter in full.trained:
+            state = few.optimizer.state.get(weights[self.places[self.names[id(parameter)]][0]])
+            if state is not None:
+                full.optimizer.state[parameter] = {key: again(one) for key, one in state.items()}
+
+    def updated(self, subject: Subject, recorder: Recorder, layouts: Mapping[str, Any]) -> None:
+        """One update of a subject's optimizer, from gradients of these layouts."""
         try:
-            for name, parameter in self.full.module.named_parameters():
+            for name, parameter in subject.module.named_parameters():
                 if name in layouts:
                     shape, strides, dtype = layouts[name]
                     parameter.grad = torch.empty_strided(shape, strides, dtype=dtype, device=META)
                     recorder.adopt(parameter.grad, "gradient")
-            counters = same_counters(self.full.optimizer if recorder.recording else None)
+            counters = same_counters(subject.optimizer if recorder.recording else None)
             around = (same_draws(), torch.enable_grad(), counters)
             with around[0], around[1], around[2], listening(recorder, self.capability):
-                self.full.update(recorder)
+                subject.update(recorder)
                 recorder.phase("end")
         finally:
             for parameter in self.parameters:
@@ -301,7 +318,7 @@ def shorter(subject: Subject, asked: Point) -> Short | None:
         short.asked = short.run(asked)
         short.prove(short.asked, asked)
         short.prove_forward(short.asked, asked)
-    except (NotPeriodicError, BotecError):  # the whole network will say it better
+    except Exception:  # a network that cannot do with fewer blocks is traced with all of them
         return None
     return short
 
@@ -347,6 +364,14 @@ def short_unit(own: int, count: int) -> int:
     if own < EDGE:
         return own
     return SHORT - (count - own) if own >= count - EDGE else EDGE
+
+
+def again(value: Any) -> Any:
+    """Another one like it: an optimizer's state for another weight."""
+    if isinstance(value, torch.Tensor) and value.is_meta:
+        shape, strides, dtype = layout_and_type(value)
+        return torch.empty_strided(shape, strides, dtype=dtype, device=META)
+    return value.clone() if isinstance(value, torch.Tensor) else copy(value)
 
 
 def layout_and_type(tensor: Any) -> tuple[Any, Any, Any]:

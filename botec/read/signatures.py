@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from botec.read.shadow import makes_new
+
 PURE, VIEW, IN_PLACE, OTHER = range(4)
 
 
@@ -29,11 +33,13 @@ class OpInfo:
 
     __slots__ = (
         "factory",
+        "fresh",
         "func",
         "grouped",
         "name",
         "number",
         "overload",
+        "seeded",
         "silent",
         "view",
         "way",
@@ -57,12 +63,12 @@ class OpInfo:
         self.view = any(
             r.alias_info is not None and not r.alias_info.is_write for r in schema.returns
         )
+        self.seeded = torch.Tag.nondeterministic_seeded in func.tags
+        self.fresh = makes_new(func)
         self.way = self.way_of(func, schema)
 
     def way_of(self, func: Any, schema: Any) -> int:
         """How a second call with the same layouts can be answered without running the op."""
-        import torch
-
         tags = torch.Tag
         if self.name in NEW_LOOKS:
             self.view = self.name != "aten.lift_fresh"

@@ -16,6 +16,7 @@ from botec.read.from_torchvision import make_importable
 from botec.read.settings import Adapters, parse_adapters
 
 ALL = ("all-linear",)
+LONGEST = 160  # letters of another library's error
 
 
 def choose_trained(module: nn.Module, setting: Setting) -> None:
@@ -83,7 +84,13 @@ def adapt(module: nn.Module, asked: Adapters, option: str) -> None:
         raise
     except Exception as error:
         do = "name other targets, such as targets=q_proj,v_proj"
-        raise BadInput(f"peft refuses: {error}", do, option) from error
+        raise BadInput(f"peft refuses: {first_words(error)}", do, option) from error
+
+
+def first_words(error: Exception) -> str:
+    """What an error says, in a readable length: some print a whole module."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def linear_layers(module: nn.Module) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 import warnings
 from pathlib import Path
 
@@ -98,26 +99,27 @@ def on_axis(model, size, axis=2, channels=3, **options):
     return along, along.of(graph.outputs[0]), graph
 
 
-@given(st.data())
-@settings(max_examples=25)
-def test_far_from_the_borders_the_closed_form_is_the_field(data):
+def test_far_from_the_borders_the_closed_form_is_the_field():
     """The judge here is the field, which NaN judges: between the borders both say the same."""
-    model = Random(lambda low, high: data.draw(st.integers(low, high)))
-    try:
-        graph = tape(model.eval(), Input(1, 3, 90, 4 * 9))
-    except BotecError:
-        assume(False)
-    assume(graph.values[graph.outputs[0]].shape[2] < 200)
-    walk = Walk(graph, graph.inputs[0], 2, Executor())
-    number = graph.outputs[0]
-    comb, field = walk.states[number], walk.fields[number]
-    assume(isinstance(comb, Comb))
-    for place in range(graph.values[number].shape[2]):
-        edges = comb.hull(place)
-        if edges is None or (edges[0] > 30 and edges[1] < 60):
-            first, places = comb.at(place)
-            row = field[0, :, place, 0] if field.shape[2] > 1 else field[0, :, 0, 0]
-            assert walk.sets.masks[walk.sets.all_of(row)] == places << max(first, 0)
+    compared_places = 0
+    for seed in range(40):
+        draw = random.Random(seed).randint
+        try:
+            graph = tape(Random(draw).eval(), Input(1, 3, 90, 36))
+        except BotecError:
+            continue  # a window larger than what is left
+        walk, number = Walk(graph, graph.inputs[0], 2, Executor()), graph.outputs[0]
+        comb, field = walk.states[number], walk.fields[number]
+        if not isinstance(comb, Comb):
+            continue  # branches of different strides: they drift apart
+        for place in range(min(graph.values[number].shape[2], 200)):
+            edges = comb.hull(place)
+            if edges is None or (edges[0] > 30 and edges[1] < 60):
+                first, places = comb.at(place)
+                row = field[0, :, place if field.shape[2] > 1 else 0, 0]
+                assert walk.sets.masks[walk.sets.all_of(row)] == places << max(first, 0), seed
+                compared_places += 1
+    assert compared_places > 100
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_far_from_the_borders_the_closed_form_is_the_field(data):
         ("strided", (5,), 2, 2, 5),
         ("gridding", (9,), 1, 0, 5),
         ("dilated, with gaps", (9,), 2, 0, 9),
-        ("transposed", (0, 3, 5), 1, 0, 5),
+        ("transposed", (3, 5), 1, 2, 5),
         ("nearest", (2, 2), 0.5, 0, 2),
         ("skips", (10,), 2, 3, 10),
         ("misaligned", (3,), 1, 0, 3),
@@ -160,7 +162,7 @@ def test_three_one_one_sees_three():
 def test_branches_that_do_not_line_up_are_named():
     along, _, _ = on_axis(PICTURES["misaligned"], 20)
     (met,) = along.walk.misaligned
-    assert (met.op, met.apart, met.branches) == ("aten.add", 1.0, ("", "b"))
+    assert (met.op, met.apart, met.branches) == ("aten.add", 1.0, ("a", "b"))
     assert on_axis(PICTURES["skips"], 20)[0].walk.misaligned == []
 
 

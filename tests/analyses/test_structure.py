@@ -100,6 +100,11 @@ def test_the_textbooks_memory_comes_out_by_itself(chain: str) -> None:
         textbook = 4 * (2 * deep * k**2 + deep * n * k)
         peak = trained.known["memory.peak"].at(**point)
         assert 4 * (2 * deep * k**2 + n * k) <= peak <= textbook + 4 * (3 * n * k) + 64
+
+
+@pytest.mark.slow
+def test_what_the_optimizer_keeps_comes_on_top(chain: str) -> None:
+    trained = studied(chain, AXES, N, optimizer=None)
     kept = studied(chain, AXES, N, optimizer="adam")
     more = kept.known["memory.peak"].at(n=2, width=400, layers=30)
     least = trained.known["memory.peak"].at(n=2, width=400, layers=30)

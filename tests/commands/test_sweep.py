@@ -12,12 +12,15 @@ import pytest
 
 pytest.importorskip("torch")
 from botec.analyses.count import count
+from botec.analyses.duration.speeds import speeds_of
+from botec.analyses.duration.times import Durations
 from botec.analyses.fit import CONTEXT, Fit, Room
 from botec.analyses.memory import memory
 from botec.analyses.on_device import on_device
 from botec.analyses.quantities import quantities
 from botec.analyses.sweep import Wanted, known_keys
 from botec.commands import many
+from botec.devices import device
 from botec.read import read
 
 MODEL = "mlp:12-20-3"
@@ -96,10 +99,10 @@ def test_expressions_are_checked_before_anything_is_read(
 def test_the_figures_known_beforehand_are_those_of_the_program(
     train: bool, optimizer: str | None
 ) -> None:
-    for device in ("cpu", "cuda"):
-        program = read(MODEL, train=train, optimizer=optimizer, device=device)
+    for name in ("cpu", "cuda", "a100"):
+        program = read(MODEL, train=train, optimizer=optimizer, device=name)
         found = {**quantities(program), **on_device(program)}
-        assert known_keys(train, bool(optimizer), device) == tuple(found)
+        assert known_keys(train, bool(optimizer), name) == tuple(found)
 
 
 # --- on a device ----------------------------------------------------------------------------------
@@ -117,6 +120,19 @@ def test_memory_of_a_device_is_what_fit_says(say: Any, tmp_path: Path) -> None:
         alone = Fit(program, Room(24 * 2**30, CONTEXT), {"B": int(row["B"])})
         assert int(row["memory.device"]) == alone.device
         assert int(row["memory.device"]) >= int(row["memory.peak"])
+
+
+def test_seconds_of_a_device_are_those_of_its_ops(say: Any, tmp_path: Path) -> None:
+    """Every point beside the sum over all ops, each asked alone."""
+    path = tmp_path / "points.csv"
+    words = ("--device", "a100", "--figure", "time.step", "--best", "time.step/B", "-o", str(path))
+    text = say("sweep", MODEL, "B=2:512:x16", *words).out
+    assert text.partition("──\n")[2].split()[0] == "512"  # a large batch shares the calls' costs
+    program = read(MODEL, device="a100", B=512)
+    timed = Durations(program, program.stream(), speeds_of(device("a100"), True))
+    for row in csv.DictReader(path.open()):
+        assert float(row["time.step"]) == pytest.approx(timed.total(B=int(row["B"])), rel=1e-12)
+        assert 0 < float(row["time.step"]) < 1
 
 
 def test_too_many_points_to_simulate_say_so(say: Any) -> None:

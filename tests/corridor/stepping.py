@@ -202,10 +202,9 @@ class Beside:
     ours: list[str] = field(default_factory=list)
     theirs: list[str] = field(default_factory=list)
 
-    @property
-    def apart(self) -> list[tuple[str, int, int]]:
+    def apart(self, numbers: int = SCALARS) -> list[tuple[str, int, int]]:
         """Pairs that differ by more than single numbers."""
-        return [one for one in self.pairs if abs(one[1] - one[2]) > SCALARS]
+        return [one for one in self.pairs if abs(one[1] - one[2]) > numbers]
 
     @property
     def share(self) -> float:

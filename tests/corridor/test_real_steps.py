@@ -35,7 +35,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "t5": {"add": MODE + "the position bias of attention written out in products"},
     "swin_t": {
         "index_put": MODE + "the gradient of an indexed table",
-        "div": "of a row's noise of stochastic depth, 8 bytes a layer more are kept",
     },
     "clip": {"index_put": MODE + "the gradient of an indexed row"},
     "whisper": {"index_put": MODE + "labels moved by one place"},
@@ -44,6 +43,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "index_put": MODE + "the gradient of chosen rows",
     },
 }
+# A Python number that a tensor is multiplied with is kept for the backward, 8 bytes each, inside
+# C++ where no op is seen: 12 and more layers of stochastic depth, 20 adapters with their scale.
+NUMBERS = {"swin_t": 128, "gpt2, all linear, autocast": 256}
 # Whole layers that are one op of a fused kernel in inference: only peaks can be compared.
 FUSED = {"vit": "_native_multi_head_attention", "encoder": "_transformer_encoder_layer_fwd"}
 LEAST = 0.96  # the share of real ops with a counterpart; the others are names in the assertion
@@ -51,8 +53,8 @@ QUICK = [("unet", "adamw"), ("unet", "infer"), ("lstm", "sgd"), ("vit", "adamw")
 REST = [(name, setting) for name in NETWORKS for setting in SETTINGS]
 
 
-def check(found: Beside, exceptions: dict[str, str]) -> None:
-    apart = [one for one in found.apart if one[0] not in exceptions]
+def check(found: Beside, exceptions: dict[str, str], numbers: int = SCALARS) -> None:
+    apart = [one for one in found.apart(numbers) if one[0] not in exceptions]
     assert not apart, apart[:5]
     assert found.share >= LEAST, found.theirs
     assert len(found.pairs) > 5
@@ -66,7 +68,7 @@ def check_network(name: str, setting: str) -> None:
         assert f"aten::{FUSED[name]}" in {op for op, _ in real.boundaries}
         assert abs(botec.memory(program).fullest.bytes - real.peak) <= SCALARS
         return
-    check(found, EXCEPTIONS.get(name, {}))
+    check(found, EXCEPTIONS.get(name, {}), NUMBERS.get(name, SCALARS))
 
 
 @pytest.mark.parametrize(("name", "setting"), QUICK)
@@ -176,7 +178,7 @@ def test_updates_of_networks(network: str, name: str) -> None:
 
 
 # The profiler hears autocast's casts inside such an op, where they are gone when it returns.
-CASTS = {"cat": "casts of its inputs live until it has returned"}
+CASTS = dict.fromkeys(("cat", "addmm"), "casts of its inputs live until it has returned")
 
 
 class Lion(torch.optim.Optimizer):
@@ -366,7 +368,7 @@ OF_NETWORKS: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {"lora": "r=4,alpha=16,targets=all-linear", "precision": "amp-bf16"},
     ),
     "unet, adapters of convolutions": (
-        "unet", adapters(["0", "3"], r=2), {"lora": "r=2,targets=0,3"}
+        "unet", adapters(["down.0.0", "head"], r=2), {"lora": "r=2,targets=down.0.0,head"}
     ),
 }  # fmt: skip
 
@@ -377,7 +379,8 @@ def test_trained_weights_of_networks(name: str) -> None:
     network, prepare, choices = OF_NETWORKS[name]
     found, _, _ = both(*opened(network, choices.get("train", True)), prepare=prepare, **choices)
     allowed = dict(EXCEPTIONS.get(network, {}))
-    check(found, {**allowed, **(CASTS if "amp" in choices.get("precision", "") else {})})
+    allowed = {**allowed, **(CASTS if "amp" in choices.get("precision", "") else {})}
+    check(found, allowed, NUMBERS.get(name, SCALARS))
 
 
 # --- the judge can fail ---------------------------------------------------------------------------

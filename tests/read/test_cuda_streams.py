@@ -167,7 +167,9 @@ def test_a_planted_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: str) ->
     name, op = FAULTS[fault]
     monkeypatch.setattr(kernel_rules, "RULES", {key: RULES[key] for key in RULES if key != op})
     told = memory(SCENARIOS[name]())
-    sizes = [told.sizes[i] * (1 - 2 * (k == DEATH)) for k, i, _ in told.stream.events() if k in (1, 2)]
+    sizes = [
+        told.sizes[i] * (1 - 2 * (k == DEATH)) for k, i, _ in told.stream.events() if k in (1, 2)
+    ]
     kept = timeline(name)
     events = kept.stream.events()
     assert sizes != [kept.sizes[i] * (1 - 2 * (k == DEATH)) for k, i, _ in events if k in (1, 2)]
@@ -178,7 +180,11 @@ def test_a_planted_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: str) ->
 
 def test_a_long_sum_is_split_over_blocks() -> None:
     """The figures are recorded requests: rows of a bias's gradient in swin_t (108 processors)."""
-    for width, size, counters in ((192, 4_816_896, 8), (768, 19_267_584, 24), (576, 14_450_688, 20)):
+    for width, size, counters in (
+        (192, 4_816_896, 8),
+        (768, 19_267_584, 24),
+        (576, 14_450_688, 20),
+    ):
         one = reduction.reduction((3136, width), (width, 1), (0,), 4, 4)
         assert reduction.staging_bytes(one, 80, 3136, width) == (size, counters)
 
@@ -188,7 +194,9 @@ def test_a_short_sum_is_not() -> None:
     assert reduction.staging_bytes(one, 80, 256, 768) is None
 
 
-@pytest.mark.parametrize(("capability", "size"), [(75, 8_519_680), (80, 8_519_680), (90, 33_554_432)])
+@pytest.mark.parametrize(
+    ("capability", "size"), [(75, 8_519_680), (80, 8_519_680), (90, 33_554_432)]
+)
 def test_the_workspace_is_that_of_the_generation(capability: int, size: int) -> None:
     assert kernels.workspace_bytes(capability) == size
 

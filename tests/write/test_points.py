@@ -70,3 +70,17 @@ def test_which_files_take_points() -> None:
     assert [takes(name) for name in ("a.csv", "b.PARQUET", "c.json", "d", None)] == [
         True, True, False, False, False,
     ]  # fmt: skip
+
+
+def test_numbers_among_unknowns_have_one_type_in_every_piece() -> None:
+    """Parquet's columns have one type; a piece may hold nothing but unknowns."""
+    from botec.write.points import one_type
+
+    numbers = one_type(np.array([1, None], dtype=object))
+    assert (numbers.dtype, numbers[0]) == (np.float64, 1.0)
+    assert np.isnan(numbers[1])
+    assert one_type(np.array([None], dtype=object)).dtype == np.float64
+    texts = np.array(["a", "b"], dtype=object)
+    assert one_type(texts) is texts
+    whole = np.array([2**60 + 1])
+    assert one_type(whole) is whole

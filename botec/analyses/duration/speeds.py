@@ -105,8 +105,8 @@ def fitted() -> dict[str, Any]:
     return tomllib.loads(FILE.read_text(encoding="utf-8"))
 
 
-def speeds_of(device: Device, train: bool = False) -> Speeds:
-    """What a device of the catalogue is expected to reach.
+def speeds_of(device: Device, train: bool = False, scalar: float | None = None) -> Speeds:
+    """What a device of the catalogue is expected to reach; ``scalar`` is used instead of its own.
 
     Raises :class:`BadInput` where its data sheet has no bandwidth or no rate of products.
     """
@@ -115,9 +115,10 @@ def speeds_of(device: Device, train: bool = False) -> Speeds:
         raise BadInput(f"the {missing} of {device.title} is not known", "give it in a file with "
                        "--device-file, or name another device", device.name)  # fmt: skip
     found = fitted()
-    scalar = found["devices"].get(device.name)
-    basis = CALIBRATED if scalar else SHEET
-    factor = scalar["scalar"] if scalar else 1.0
+    own = found["devices"].get(device.name)
+    basis = CALIBRATED if own else SHEET
+    usual = own["scalar"] if own else found["kinds"].get(device.kind, 1.0)
+    factor = usual if scalar is None else scalar
     kind = "train" if train else "infer"
     band = found["bands"][f"{basis}.{kind}"]
     return Speeds(

@@ -159,4 +159,5 @@ def shortest(axis: int, jump: int, patterns: list[Pattern]) -> Comb | None:
 
 
 def moved(pattern: Pattern, by: int) -> Pattern:
+    """The same places further on."""
     return (pattern[0] + by, pattern[1]) if pattern[1] else EMPTY

@@ -98,9 +98,10 @@ def section(found: Reach) -> Section:
         rows = tuple(rows_of(found, along))
         if rows:
             parts.append(Table(f"Layers, along {names}", COLUMNS, rows))
-            parts.append(Text(GLOSSARY))
         if along.without.misaligned:
             parts.append(misaligned(names, along.without.misaligned))
+    if any(along.windows for along in found.axes):
+        parts.append(Text(GLOSSARY))
     return Section("Reach", tuple(parts))
 
 
@@ -162,30 +163,36 @@ def sentences(found: Reach) -> Iterator[str]:
     if not found.axes:
         yield "No input has an axis of places: there is nothing a value could see a part of."
         return
-    for along in found.axes:
-        yield features(along)
-    yield from outputs(found)
+    yield from together([(along.name, features(along)) for along in found.axes])
+    yield from together([(along.name, output(found, along)) for along in found.axes])
     yield from nothing_new(found)
     if found.unknown:
         names = ", ".join(f"{name} ({times})" for name, times in found.unknown.items())
         yield f"Taken for reading everything, since nobody has told: {names}."
 
 
+def together(said: list[tuple[str, str]]) -> Iterator[str]:
+    """Sentences with the axes they hold for, those that are the same said once."""
+    for sentence in dict.fromkeys(text for _, text in said if text):
+        names = " and ".join(name for name, text in said if text == sentence)
+        yield f"Along {names}, {sentence}."
+
+
 def features(along: Along) -> str:
     """What the network's own features see on one axis."""
     if not along.windows:
-        return f"No op slides a window along {along.name}: nothing is seen step by step."
+        return "no op slides a window: nothing is seen step by step"
     number = along.features
     one, apart = along.of(number), along.apart(number)
     assert one is not None
     assert apart is not None
-    text = f"Along {along.name}, a place of {scope_of(one)} sees {counted(apart)}"
-    if apart.stride is not None:
-        text += f", every {plain(apart.stride)} places"
+    text = f"a place of {scope_of(one)} sees {counted(apart)}"
+    if apart.stride is not None and apart.stride != 1:
+        text += f", one every {plain(apart.stride)} places"
     if along.gated:
         covered = "all" if one.whole else str(one.covered)
         text += f"; with {gates_of(along)}, {covered} of {one.given}"
-    return f"{text}."
+    return text
 
 
 def counted(one: Seen) -> str:
@@ -206,15 +213,13 @@ def gates_of(along: Along) -> str:
     return " and ".join(kinds)
 
 
-def outputs(found: Reach) -> Iterator[str]:
-    """What the model's output sees, and which op made it so."""
+def output(found: Reach, along: Along) -> str:
+    """What the model's output sees, and which op made it so; nothing where it has places itself."""
     number = found.graph.outputs[0] if found.graph.outputs else -1
-    for along in found.axes:
-        one = along.of(number)
-        if one is None:
-            yield f"The output depends on nothing along {along.name}."
-        elif one.stride is None:
-            yield f"The output sees {span(along, one)} along {along.name}{through(along)}."
+    one = along.of(number)
+    if one is None:
+        return "the output depends on nothing"
+    return f"the output sees {span(along, one)}{through(along)}" if one.stride is None else ""
 
 
 def span(along: Along, one: Seen) -> str:

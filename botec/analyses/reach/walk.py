@@ -115,7 +115,7 @@ class Walk:
         found = fields.through(self.sets, self.fields[source], link, shape, out)
         state = self.carried(self.states[source], link, shape, out)
         if made in self.states and isinstance(state, Comb):
-            self.compare(node, self.states[made], state)
+            self.compare(node, (made, source), state)
         self.add(made, found, state, source, node.call.op in ("aten.cat", "aten.stack"))
         if read.bound:
             self.bounds.add(made)
@@ -160,8 +160,9 @@ class Walk:
             return UNCLEAR
         return closed.stepped(state, step, to) or UNCLEAR
 
-    def compare(self, node: Node, before: State, state: Comb) -> None:
-        """Note branches that meet with their middles apart."""
+    def compare(self, node: Node, meeting: tuple[int, int], state: Comb) -> None:
+        """Note branches that meet with their middles apart: ``meeting`` is (made, source)."""
+        before = self.states[meeting[0]]
         if not isinstance(before, Comb) or before.stride != state.stride:
             return
         apart = max(
@@ -173,9 +174,16 @@ class Walk:
             default=0,
         )
         if apart:
-            names = [self.maker(number) for number in node.inputs if number in self.fields]
-            pair = (names[0], names[-1]) if names else ("", "")
+            first = next(number for number in node.inputs if number in self.fields)
+            pair = (self.branch(first), self.branch(meeting[1]))
             self.misaligned.append(Misaligned(node.scope, node.call.op, pair, apart))
+
+    def branch(self, number: int) -> str:
+        """The last module on the way to a value: the model's own arithmetic has no name."""
+        while not self.maker(number):
+            node = self.graph.nodes[self.graph.values[number].node]
+            number = next(one for one in node.inputs if one in self.fields)
+        return self.maker(number)
 
     def maker(self, number: int) -> str:
         """The module that made a value."""

@@ -20,7 +20,15 @@ from botec.analyses.signal.moves import reordered
 from botec.analyses.signal.particles import EXAMPLE, SELF
 from botec.analyses.signal.pointwise import data_part
 from botec.analyses.signal.value import (
-    ROLES, Data, Gradient, Missing, Part, Value, flat, narrowed, normalised, role_of,
+    ROLES,
+    Data,
+    Gradient,
+    Missing,
+    Part,
+    Value,
+    narrowed,
+    normalised,
+    role_of,
 )  # fmt: skip
 
 OTHERS = 64  # keys drawn for the denominator of a softmax
@@ -324,21 +332,20 @@ def softened(run: Any, x: Value, mask: Any) -> tuple[Value, Callable[[Gradient],
     moments = part.moments()
     role = role_at(x, -1)
     along = ROLES[role]
-    own = moments - moments[along, along] * 0
     variance = max(float(moments[0, 0] - moments[0, along]), 0.0)
     valid = numpy.ones((1, n)) if mask is None else numpy.asarray(mask, dtype="float64")
     counts = valid.sum(-1, keepdims=True)
     mean = valid / numpy.maximum(counts, 1)
-    z, boost = weights(run, own, variance, along, int(max(counts.mean(), 1)))
+    z, boost = weights(run, moments, variance, along, int(max(counts.mean(), 1)))
     flatly = mean.reshape(-1, *mean.shape[-2:])
     profile, square = normalised(narrowed((flatly**2).mean(0)))
     profile = profile.reshape((1,) * (len(x.shape) - profile.ndim) + profile.shape)
     z = z * math.sqrt(square)
     roles = (*x.roles[:-1], ((role, n),))
-    value = Value(x.shape, roles, (Part(n, z, profile),), len(x.shape) - 1, attention=Rows(
-        mean if mean.shape[-2] == x.shape[-2] else numpy.broadcast_to(mean, (*mean.shape[:-2], x.shape[-2], n)),
-        boost,
-    ))  # fmt: skip
+    wide = numpy.broadcast_to(mean, (*mean.shape[:-2], x.shape[-2], n))
+    value = Value(
+        x.shape, roles, (Part(n, z, profile),), len(x.shape) - 1, attention=Rows(wide, boost)
+    )
 
     def back(gradient: Gradient) -> Gradient:
         g = matched_whole(gradient, value)
@@ -443,6 +450,3 @@ def mask_of(given: Any, causal: bool, rows: int, columns: int) -> Any:
         taking = taking.reshape(-1, *taking.shape[-2:])[0].astype("float64")
         found = taking if found is None else found * taking
     return found
-
-
-__all__ = ["flat"]

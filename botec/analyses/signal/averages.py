@@ -39,7 +39,7 @@ def pair_mean(
         for role, differs in zip("pbu", choice, strict=True):
             n = counts.get(role, 1)
             chance = 1.0 if role in differing else (n - 1) / n
-            if role == "p" and 1 < n and differs and role not in differing:
+            if role == "p" and n > 1 and differs and role not in differing:
                 share *= max(even * n - 1, 0.0) / n
                 replicas.append(REPLICA[role])
                 continue
@@ -110,6 +110,7 @@ def summed(part: Part, counts: Mapping[str, int], profile: Any, noise: Any) -> P
 
 
 def clamp(correlation: float) -> float:
+    """A correlation within -1 and 1."""
     return max(-1.0, min(1.0, correlation))
 
 

@@ -104,6 +104,7 @@ def output_of(graph: Graph) -> int:
 
 
 def elements(shape: Sequence[int]) -> int:
+    """How many entries a tensor of ``shape`` has."""
     total = 1
     for size in shape:
         total *= size
@@ -191,9 +192,9 @@ def outcome_of(run: Run, node: Node) -> Outcome:
     given = {name: taken(run, one) for name, one in node.given.items()}
     parts = list(opened(given.values()))
     missing = [one for one in parts if isinstance(one, Missing)]
-    if all(isinstance(one, Data) for one in parts):
-        if known := known_outcome(run, node, given):
-            return known
+    known = all(isinstance(one, Data) for one in parts) and known_outcome(run, node, given)
+    if known:
+        return known
     if missing:
         return nothing(node, missing[0].why)
     rule = rule_of(node.call.op)

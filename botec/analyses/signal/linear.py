@@ -21,7 +21,17 @@ from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.particles import EXAMPLE, POSITION, UNIT, second_moments
 from botec.analyses.signal.pointwise import matched
 from botec.analyses.signal.value import (
-    ROLES, Data, Gradient, Missing, Part, Value, flat, mixture, narrowed, normalised, role_of,
+    ROLES,
+    Data,
+    Gradient,
+    Missing,
+    Part,
+    Value,
+    flat,
+    mixture,
+    narrowed,
+    normalised,
+    role_of,
 )  # fmt: skip
 
 FEW = 64  # fan-in below which the outputs' own sums of squares are kept as a profile
@@ -197,7 +207,7 @@ def made(
     import numpy
 
     q = max(float(moments[0, 0]), 0.0)
-    profile, mean = normalised(narrowed(rows)) if not numpy.isscalar(rows) else (flat(1), 1.0)
+    profile = flat(1) if numpy.isscalar(rows) else normalised(narrowed(rows))[0]
     total = q + bias
     if total > 0 and bias:
         profile = normalised((profile * q + bias) / total)[0]
@@ -385,6 +395,7 @@ def ratio(shares: Any) -> float:
 
 
 def per_axis(option: Sequence[int], axes: int) -> Sequence[int]:
+    """An option of a window for each of its axes: one number stands for all."""
     return option if len(option) == axes else tuple(option) * axes
 
 

@@ -10,13 +10,20 @@ from typing import Any
 from botec.analyses.signal.averages import summed
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import matched_whole
-from botec.analyses.signal.particles import SELF
 from botec.analyses.signal.pointwise import data_part, matched
 from botec.analyses.signal.value import (
-    Axis, Data, Gradient, Missing, Part, Value, beside, flat, mixture, narrowed, normalised,
-    role_of, split,
+    Axis,
+    Data,
+    Gradient,
+    Part,
+    Value,
+    flat,
+    mixture,
+    narrowed,
+    normalised,
+    role_of,
+    split,
 )  # fmt: skip
-
 
 # --- the same entries -----------------------------------------------------------------------------
 
@@ -186,6 +193,7 @@ def permuted(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome:
 
 
 def reordered(x: Value, order: Sequence[int]) -> Value:
+    """``x`` with its axes in another order."""
     parts = tuple(replace(p, profile=p.profile.transpose(order)) for p in x.parts)
     return replace(
         x,
@@ -528,6 +536,3 @@ def padded(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         }
 
     return Outcome((value,), pull)
-
-
-__all__ = ["SELF", "Missing", "beside"]

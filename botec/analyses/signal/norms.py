@@ -19,7 +19,15 @@ from botec.analyses.signal.linear import bias_gradient, matched_whole
 from botec.analyses.signal.particles import SELF, recoloured
 from botec.analyses.signal.pointwise import matched
 from botec.analyses.signal.value import (
-    Data, Gradient, Missing, Part, Value, flat, narrowed, normalised, role_of, split,
+    Data,
+    Gradient,
+    Missing,
+    Part,
+    Value,
+    flat,
+    narrowed,
+    normalised,
+    split,
 )  # fmt: skip
 
 LEAST = 1e-30
@@ -141,15 +149,15 @@ def affined(run: Any, hat: Value, given: Mapping[str, Any], affine: int) -> tupl
     weight, bias = given.get("weight"), given.get("bias")
     if not isinstance(weight, Data):
         return hat, lambda gradient: matched(gradient, hat)
-    gammas = [g for g in along(weight, hat, affine)]
-    betas = [b for b in along(bias, hat, affine)]
+    gammas = along(weight, hat, affine)
+    betas = along(bias, hat, affine)
     parts = []
     for part, gamma, beta in zip(hat.parts, gammas, betas, strict=True):
         g, b = pick(run, gamma, beta)
         square, offset = float((gamma**2).mean()), float((beta**2).mean())
         profile = part.profile
         if offset:
-            profile = normalised((profile * part.q * square + offset))[0]
+            profile = normalised(profile * part.q * square + offset)[0]
         parts.append(Part(part.size, part.z * g + b, profile))
     value = replace(hat, parts=tuple(parts))
 
@@ -280,6 +288,3 @@ def by_running_statistics(run: Any, node: Any, given: Mapping[str, Any], x: Valu
 
     rest = tuple(Missing("a norm's own statistic") for _ in node.outputs[1:])
     return Outcome((replace(value, spread=x.spread), *rest), pull)
-
-
-__all__ = ["role_of"]

@@ -11,10 +11,17 @@ from botec.analyses.signal.averages import clamp, fresh, mean_moments
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import per_axis, windows
 from botec.analyses.signal.moves import dropped
-from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, UNIT, correlations, scores
+from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, correlations, scores
 from botec.analyses.signal.pointwise import matched
 from botec.analyses.signal.value import (
-    ROLES, Gradient, Missing, Part, Value, flat, narrowed, normalised, role_of,
+    ROLES,
+    Gradient,
+    Missing,
+    Part,
+    Value,
+    flat,
+    narrowed,
+    normalised,
 )  # fmt: skip
 
 
@@ -189,9 +196,8 @@ def max_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     found = [largest(run, part, n) for part in x.parts]
     parts = tuple(one for one, _ in found)
     roles = (*x.roles[:2], *((("p", size),) for size in shape[2:]))
-    value = replace(x, shape=shape, roles=roles, parts=tuple(
-        replace(p, profile=over_windows(part.profile, meets)) for p, part in zip(parts, x.parts, strict=True)
-    ))  # fmt: skip
+    windowed = tuple(replace(p, profile=over_windows(p.profile, meets)) for p in parts)
+    value = replace(x, shape=shape, roles=roles, parts=windowed)
     share = math.prod(shape[2:]) / math.prod(x.shape[2:])
     shared = overlap(kernel, stride)
 
@@ -302,6 +308,3 @@ def won(run: Any, g: Part, own: Part, chance: Any, share: float, shared: float) 
     z = z * math.sqrt(q / now) if now > 0 else z
     back = (clamp(k[0] * share / more), clamp(k[1] * share), k[2], clamp(k[3] * share))
     return Part(own.size, z, drawn.profile, back)
-
-
-__all__ = ["UNIT", "role_of"]

@@ -10,7 +10,7 @@ from botec.analyses.signal.averages import pair_mean
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import matched_whole
 from botec.analyses.signal.pointwise import drawn
-from botec.analyses.signal.value import Axis, Data, Gradient, Missing, Part, Value, flat, role_of
+from botec.analyses.signal.value import Axis, Data, Gradient, Missing, Part, Value, flat
 
 #: Ops whose result is drawn, whatever they are given.
 DRAWS = {
@@ -143,6 +143,3 @@ def dropout(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         return {"input": Gradient(found, gradients[0].spread)}
 
     return Outcome((value, Missing("a mask")), pull)
-
-
-__all__ = ["role_of"]

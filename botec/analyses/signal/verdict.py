@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -158,26 +158,39 @@ def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[tuple[str, floa
 
 
 def odd_among(rows: Sequence[tuple[str, float, int, int]]) -> Iterator[Finding]:
+    """Those that are odd under every scaling that makes most of ``rows`` equal."""
     live = [row for row in rows if row[1] > 0]
     if len(live) < FEWEST:
         return
-    scalings = [
-        [square * scale(fan_in, fan_out) for _, square, fan_in, fan_out in live]
-        for scale in (lambda i, o: 1, lambda i, o: i, lambda i, o: o, lambda i, o: i + o)
+    factors = [
+        sizes_over_median([square * scale(fan_in, fan_out) for _, square, fan_in, fan_out in live])
+        for scale in SCALINGS
     ]
-    best = min(scalings, key=spread)
-    middle = median(best)
-    if spread(best) > math.log(EVEN):
+    fitting = [each for each in factors if spread(each) <= math.log(EVEN)]
+    if not fitting:
         return
-    for (name, *_), size in zip(live, best, strict=True):
-        factor = size / middle
-        if max(factor, 1 / factor) > ODD:
+    for place, (name, *_) in enumerate(live):
+        found = min((each[place] for each in fitting), key=lambda size: abs(math.log(size)))
+        if max(found, 1 / found) > ODD:
             where = name.rpartition(".")[0] or name
             text = (
-                f"The weight of {where} has ×{math.sqrt(factor):.3g} the standard deviation of "
+                f"The weight of {where} has ×{math.sqrt(found):.3g} the standard deviation of "
                 f"the {len(live) - 1} others in its place."
             )
             yield Finding("odd weight", where, text)
+
+
+SCALINGS: tuple[Callable[[int, int], float], ...] = (
+    lambda fan_in, fan_out: 1,
+    lambda fan_in, fan_out: fan_in,
+    lambda fan_in, fan_out: fan_out,
+    lambda fan_in, fan_out: fan_in + fan_out,
+)
+
+
+def sizes_over_median(sizes: Sequence[float]) -> list[float]:
+    middle = median(sizes)
+    return [size / middle for size in sizes]
 
 
 def spread(sizes: Sequence[float]) -> float:

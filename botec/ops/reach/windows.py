@@ -13,7 +13,8 @@ from botec.ops.reach.steps import SAME, Edged, Resampled, Shares, Spread, Step, 
 
 def sizes(tensor: Tensor) -> tuple[int, ...]:
     """Its shape as whole numbers: a graph stands at one point."""
-    return tuple(int(size) for size in tensor.shape)  # type: ignore[call-overload]
+    shape: tuple[Any, ...] = tensor.shape
+    return tuple(map(int, shape))
 
 
 @told("convolution _convolution convolution_overrideable mkldnn_convolution")

@@ -1,0 +1,207 @@
+"""The calibration's arithmetic: fake clocks make seconds exact; nothing here waits for a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from botec.analyses.duration.classes import class_of, multiplies
+from botec.analyses.duration.times import Work, parts_of
+from botec.duration.here import speeds_from, two_roofs
+from botec.measure import calibration
+from botec.measure.calibration import Calibration, Sample
+from botec.measure.exact import runner, seconds_of, signature
+from botec.measure.kernels import kernels
+from botec.ops import facts
+
+
+def steady(run: Callable[[], Any], times: int) -> float:
+    """A machine on which every call takes two microseconds."""
+    return 2e-6 * times
+
+
+def test_a_batch_is_long_enough_for_its_clock() -> None:
+    asked: list[int] = []
+
+    def clock(run: Callable[[], Any], times: int) -> float:
+        asked.append(times)
+        return steady(run, times)
+
+    seconds, spread = calibration.timed(lambda: None, clock, least=1e-3)
+    assert (seconds, spread) == (pytest.approx(2e-6), pytest.approx(0.0))
+    assert asked == [1, 1, *[500] * calibration.BATCHES]
+
+
+def test_a_disturbed_machine_shows_in_the_spread() -> None:
+    each = iter([1e-3, 1e-3, 0.01, 0.02, 0.03, 0.04, 0.05])
+    seconds, spread = calibration.timed(lambda: None, lambda run, times: next(each), least=1e-3)
+    assert seconds == pytest.approx(0.03)
+    assert spread == pytest.approx((0.04 - 0.02) / 0.03)
+
+
+def samples() -> tuple[Sample, ...]:
+    """Ten GB/s, a tenth of it from 1e6 bytes on; products of 2 Gflop/s and 4 where large."""
+    return (
+        Sample("elementwise", "float32", 0.0, 1e4, 1e-6, 0.01),
+        Sample("elementwise", "float32", 0.0, 1e6, 1e-3, 0.01),
+        Sample("matmul", "float32", 1e6, 1e4, 5e-4, 0.01),
+        Sample("matmul", "float32", 1e8, 1e5, 2.5e-2, 0.01),
+        Sample("convolution", "float32", 2e8, 1e5, 0.1, 0.01),
+        Sample("convolution", "float32", 4e8, 1e5, 0.2, 0.01),
+    )
+
+
+FOUND = Calibration(
+    machine="a processor (2 cores)", torch="2.13.0", threads=1, date="2026-11-21", call=1e-6,
+    infer=2e-6, train=3e-6, seconds=8.0, spread=0.02, samples=samples(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "operations", "moved", "seconds"),
+    [
+        ("elementwise", 0, 10_000, 1e-6),
+        ("elementwise", 0, 100_000, 1e5 / 10**9.5),  # the middle of 1e10 and 1e9 in logarithms
+        ("matmul", 10**8, 100_000, 2.5e-2),
+        ("matmul", 10**7, 100_000, 1e7 / (2e9 * 4e9) ** 0.5),
+        ("convolution", 2 * 10**8, 100_000, 0.1),
+    ],
+)
+def test_what_was_measured_is_what_is_predicted(
+    name: str, operations: int, moved: int, seconds: float
+) -> None:
+    """At the sizes that were timed exactly, between them on the line of logarithms."""
+    work = Work(name, "float32", "forward", 0, 1, operations, moved)
+    speeds = speeds_from(FOUND, train=False)
+    found = parts_of(work, operations, moved, speeds)
+    assert found.seconds - speeds.overhead == pytest.approx(seconds, rel=1e-6)
+    assert speeds.overhead == 2e-6
+    assert speeds_from(FOUND, train=True).overhead == 3e-6
+
+
+def test_two_roofs_find_what_made_the_samples() -> None:
+    """Samples of 8 Gflop/s and half of 10 GB/s: both roofs are found, the grid's step apart."""
+    usual = speeds_from(FOUND, False).moving("elementwise", "float32")
+    made = [(1e9, 1e4), (8e9, 1e4), (1e3, 1e4), (1e3, 1e4)]
+    given = [
+        Sample("convolution depthwise", "float32", operations, moved,
+               max(operations / 8e9, moved / (0.5 * 1e10)), 0.0)
+        for operations, moved in made
+    ]  # fmt: skip
+    rate, moving = two_roofs(given, usual)
+    assert rate.rates[0] == pytest.approx(8e9, rel=0.2)
+    assert float(moving.at(1e4)) == pytest.approx(5e9, rel=0.2)
+
+
+def test_a_busy_machine_is_said() -> None:
+    busy = speeds_from(replace(FOUND, spread=0.4), train=False)
+    assert any("The machine was busy" in note for note in busy.notes)
+    assert not any("busy" in note for note in speeds_from(FOUND, train=False).notes)
+    assert busy.high - busy.low > 0.35
+
+
+def test_it_is_kept_for_one_machine_version_and_threads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own = replace(FOUND, torch=torch.__version__, threads=torch.get_num_threads())
+    assert calibration.kept() is None
+    path = calibration.save(own)
+    assert tmp_path in path.parents
+    assert calibration.kept() == own
+    assert calibration.kept(threads=own.threads + 1) is None
+    path.write_text("{}")
+    assert calibration.kept() is None
+
+
+def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "botec").write_text("a file where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(Exception, match="cannot be written .*; set XDG_CACHE_HOME to a folder"):
+        calibration.save(FOUND)
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """Every kernel's calls, as the dispatcher sees them."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Seen(TorchDispatchMode):
+        names: list[str]
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            self.names.append(str(func.overloadpacket))
+            return func(*args, **(kwargs or {}))
+
+    found: dict[str, Any] = {}
+    with torch.no_grad():
+        for one in kernels(torch.float32):
+            if one.bytes < 3e6:
+                mode = Seen()
+                mode.names = []
+                with mode:
+                    one.run()
+                found[f"{one.name} {one.operations} {one.bytes}"] = (one, mode.names)
+    return found
+
+
+def test_every_class_of_kernels_is_one_that_programs_have(seen: dict[str, Any]) -> None:
+    """The op a kernel runs is of the class it is kept under (by the program's own naming)."""
+    from botec.calls import Call
+
+    for one, names in seen.values():
+        if "convolution" in one.name or "batch norm" in one.name or one.name == "optimizer":
+            continue
+        classes = {class_of(Call(name, "", {}, ())) for name in names}
+        assert one.name in classes, (one.name, names)
+
+
+def test_operations_of_products_are_twice_their_multiplications(seen: dict[str, Any]) -> None:
+    """The framework's own counter says the same of every matrix product and convolution forward."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    checked = 0
+    for one, _ in seen.values():
+        if multiplies(one.name) and not one.name.startswith("attention"):
+            if "backward" in one.name and ("grouped" in one.name or "depthwise" in one.name):
+                continue  # its count of grouped weight gradients is wrong (measure/operations.py)
+            with FlopCounterMode(display=False) as counter:
+                one.run()
+            assert counter.get_total_flops() == one.operations, one.name
+            checked += 1
+    assert checked > 10
+
+
+def test_ops_of_a_program_run_alone() -> None:
+    """Every op of a small training step can be made and run on its own."""
+    import botec
+
+    program = botec.read("mlp:8-6-4", B=3)
+    calls = [call for call in program.stream().calls if class_of(call) is not None]
+    found = seconds_of(calls, program.asked)
+    assert found.keys() == {signature(call, program.asked) for call in calls}
+    assert None not in found.values()
+
+
+def test_a_made_call_has_the_shapes_of_the_programs() -> None:
+    import botec
+
+    program = botec.read("mlp:8-6-4", train=False, B=3)
+    for call in program.stream().calls:
+        if facts.multiplications(call):
+            out = runner(call, program.asked)()
+            assert tuple(out.shape) == tuple(
+                size if isinstance(size, int) else size.at(B=3) for size in call.outputs[0].shape
+            )
+
+
+def test_what_cannot_run_alone_is_left_out() -> None:
+    from botec.calls import Call, Tensor
+
+    call = Call("aten.nothing_like_it", "default", {"self": Tensor((2,))}, (Tensor((2,)),))
+    assert list(seconds_of([call], {}).values()) == [None]
