@@ -231,8 +231,10 @@ def unbuilt(text: str) -> bool:
 
 def shrunken(text: str) -> str:
     """``transformers:llama?num_hidden_layers=4``: every field that counts layers at most at 4."""
+    from botec.read.from_transformers import library
     from botec.read.transformers_config import configuration
 
+    library(text)
     config = configuration(text.partition(":")[2])
     fields = depth_fields(config.to_dict())
     return f"{text}?{','.join(f'{name}={LAYERS}' for name in fields)}" if fields else text

@@ -3,7 +3,7 @@
     python -m benchmarks.fit_time [-o botec/analyses/duration/efficiencies.toml]
 
 The measurements are timm's own benchmark tables (`data/SOURCES.md`); the work of every model was
-read by botec (`python -m benchmarks.trace_timm` makes `data/timm_*_work.jsonl.xz` anew). Model
+read by botec (`python -m benchmarks.trace_time` makes `data/timm_*_work.jsonl.xz` anew). Model
 families (files of timm) are dealt out into five folds: no family is in the fit and in the test.
 """
 

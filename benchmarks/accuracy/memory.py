@@ -102,17 +102,13 @@ def bert_training(line: Mapping[str, str]) -> list[int]:
     return usage(program)
 
 
-TOKENS = (8, 32, 128, 512)
-
-
-def bert_inference(model: str) -> dict[str, list[int]]:
-    """One forward pass of BERT-base, or of a smaller one named so, at every number of tokens."""
-    fields = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", model)}
-    ids = botec.Input("B", "S", dtype="int64", name="input_ids", below=30522)
-    program = botec.read(
-        written_out("BertModel", **fields), ids, train=False, device="titan-rtx", B=8, S=512
-    )
-    return usages(program, "S", TOKENS)
+def bert_inference(line: Mapping[str, str]) -> list[int]:
+    """One forward pass of BERT-base, or of a smaller one the row names."""
+    fields = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", line["model"])}
+    sizes = int(line["batch"]), int(line["seq_len"])
+    ids = botec.Input(*sizes, dtype="int64", name="input_ids", below=30522)
+    module = written_out("BertModel", **fields)
+    return usage(botec.read(module, ids, train=False, device="titan-rtx"))
 
 
 def bert_rows() -> Iterator[Row]:
@@ -125,9 +121,7 @@ def bert_rows() -> Iterator[Row]:
             words += ["checkpointed"] if line["grad_checkpointing"] == "yes" else []
             yield row(", ".join(words), measured - CONTEXT, found, 1, MIB)
         elif line["task"].startswith("inference"):
-            model = line["model"]
-            found = used(f"bert {model}", lambda model=model: bert_inference(model))
-            found = found if isinstance(found, str) else found[line["seq_len"]]
+            found = used(f"bert {number}", lambda line=line: bert_inference(line))
             yield row(
                 f"{line['model']}, batch 8, {line['seq_len']} tokens", measured, found, 1, MIB
             )

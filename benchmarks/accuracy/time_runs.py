@@ -12,8 +12,8 @@ from botec.rules.time import operations_over_rate
 ORDER = 66
 TITLE = "Hours of whole runs"
 INTRODUCTION = """Device-hours of training runs as their model cards give them (restarts and
-evaluation included), beside botec's: a step of {tokens:,} tokens a device, in bf16 with
-checkpointing as `botec time` has it on this device, times the tokens of the run. Beside it the rule
+evaluation included), beside botec's: a step of {tokens:,} tokens a device, in bf16, as
+`botec time` has it on this device, times the tokens of the run. Beside it the rule
 of thumb, operations (6·parameters·tokens) over four tenths of the peak.
 """
 TOKENS = 4096

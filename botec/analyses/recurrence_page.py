@@ -81,19 +81,19 @@ def figures(
         rule = Ruled(steps_of_the_radius(matrix.radius), steps_of_the_radius.name, why)
     if cell.name in real:
         measured = Measured(horizon(real[cell.name][0], SHARE), HOW)
-    status = {"status": "estimate"}
+    status: dict[str, Any] = {"status": "estimate"}
     yield "learn.horizon", Figure(
         "learn.horizon", f"steps until a gradient falls to 1/1000, {cell.name}", "1",
-        Counted(steps, **status), rule, measured,  # type: ignore[arg-type]
+        Counted(steps, **status), rule, measured,
         low=steps - 2 * error, high=steps + 2 * error,
     ) if math.isfinite(steps) else Figure(
         "learn.horizon", f"steps until a gradient falls to 1/1000, {cell.name}", "1",
-        Counted(math.inf, **status, why="it grows"), rule, measured,  # type: ignore[arg-type]
+        Counted(math.inf, **status, why="it grows"), rule, measured,
     )  # fmt: skip
     exponent = Measured(real[cell.name][0], HOW) if cell.name in real else None
     yield "learn.exponent", Figure(
         "learn.exponent", "leading Lyapunov exponent, a step", "1",
-        Counted(growth.leading, **status), measured=exponent,  # type: ignore[arg-type]
+        Counted(growth.leading, **status), measured=exponent,
         low=growth.leading - 2 * growth.error, high=growth.leading + 2 * growth.error,
     )  # fmt: skip
     if cell.name in real:

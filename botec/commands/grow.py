@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ORDER = 30
 HELP = f"""How a step grows with every dimension: exact formulas.
 
-    \\b
+    \b
     botec grow transformers:llama S=4096
     botec grow resnet.py:Net --input "x=B,3,H,W" H=224 W=224
     botec grow mlp:KxL --vary K=16,32,64 L=3,4,8

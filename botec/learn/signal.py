@@ -69,11 +69,11 @@ def seen_in(asked: Question, train: bool) -> Any:
     from botec.measure.signal import measured
 
     passes = [measured(asked.source, asked.point, seed=s, train=train) for s in range(SEEDS)]
-    tables = [
+    signal, gradient, weights = (
         geometric([getattr(one, what) for one in passes])
         for what in ("signal", "gradient", "weights")
-    ]
-    return Seen(*tables, seeds=SEEDS)
+    )
+    return Seen(signal, gradient, weights, SEEDS)
 
 
 def geometric(tables: list[dict[Any, float]]) -> dict[Any, float]:

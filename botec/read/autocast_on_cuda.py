@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -53,6 +54,7 @@ def autocast_as_on_cuda() -> Iterator[None]:
         library._destroy()
 
 
+@cache
 def ops_of_cuda() -> list[str]:
     """Names of the ops for which CUDA has an autocast kernel."""
     has = torch._C._dispatch_has_kernel_for_dispatch_key

@@ -537,6 +537,70 @@ def what_autograd_keeps(rule: Rule) -> Pairs:
     yield rule(24, 3, 64, 2, 1), real, EXACT
 
 
+@check("half of the inputs")
+def a_real_layer(rule: Rule) -> Pairs:
+    """A real ReLU layer: 4 million products; its own draw of the weights varies by 1 %."""
+    torch.manual_seed(0)
+    z, weight = torch.randn(2000, 512), torch.randn(512, 2048) / 16
+    yield rule(512, 1 / 256), float((torch.relu(z) @ weight).pow(2).mean()), 0.02
+
+
+@check("chrono forget bias")
+def a_real_gate(rule: Rule) -> Pairs:
+    yield rule(100), float(torch.logit(torch.tensor(1 - 1 / 100, dtype=torch.float64))), 1e-9
+
+
+@check("steps of the radius")
+def a_real_recurrence(rule: Rule) -> Pairs:
+    """A rotation scaled by 0.9: every step of a real product shortens a gradient alike."""
+    torch.manual_seed(0)
+    matrix = 0.9 * torch.linalg.qr(torch.randn(16, 16, dtype=torch.float64))[0]
+    v = torch.randn(16, dtype=torch.float64)
+    late = torch.linalg.matrix_power(matrix, 66) @ v
+    slope = float((late.norm() / v.norm()).log()) / 66
+    yield rule(0.9), -6.907755278982137 / slope, 1e-9
+
+
+@check("operations over rate")
+def published_training_rate(rule: Rule) -> Pairs:
+    """llm-foundry's tables: a 30-billion model on 8 A100 does 173 Tflop/s a device (of 312), a
+    70-billion one on 512 H100 408 (of 989). Forty per cent: the utilisations lie between."""
+    yield rule(1.0, 312e12), 1 / 173e12, 0.4
+    yield rule(1.0, 989e12), 1 / 408e12, 0.4
+
+
+@check("step is three forwards")
+def products_of_a_step(rule: Rule) -> Pairs:
+    """A machine that does nothing but products takes as long as they are many."""
+    forward, step = run()
+    yield rule(forward / 1e9), step / 1e9, EXACT
+
+
+@check("thousands are nothing")
+def cycles(rule: Rule) -> Pairs:
+    """5,000 products, one a cycle of a clock of 1 GHz: five microseconds, well under a millisecond."""
+    cycle = 1 / 1e9
+    yield rule(5000), sum([cycle] * 5000), 1e-9
+    assert rule(5000) < 1e-4
+
+
+@check("run over rate")
+def published_run(rule: Rule) -> Pairs:
+    """TinyLlama: 300e9 tokens at 24,000 a second and device took 3,456 device-hours. One in a
+    hundred: both are rounded. What a token takes cancels."""
+    operations = 6 * 1.1e9
+    yield rule(operations, 300e9, 1, operations * 24_000), 3456 * 3600, 0.01
+
+
+@check("ridge point")
+def where_the_roof_bends(rule: Rule) -> Pairs:
+    """The intensity from which a roofline no longer rises, found by walking along it."""
+    peak, bandwidth = 312e12, 2.039e12
+    walk = np.linspace(1, 1000, 999_001)
+    roof = np.minimum(peak, bandwidth * walk)
+    yield rule(peak, bandwidth), float(walk[np.argmax(roof >= peak)]), 1e-4
+
+
 def agrees(pairs: Pairs) -> bool:
     return all(given == pytest.approx(judged, rel=tolerance) for given, judged, tolerance in pairs)
 

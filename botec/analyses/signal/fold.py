@@ -152,7 +152,8 @@ def input_roles(graph: Graph, number: int) -> tuple[Axis, ...]:
 
 def convolved(graph: Graph, number: int) -> bool:
     """Whether the first op that mixes an input is a convolution along its last axis."""
-    waiting, seen = [number], set()
+    waiting: list[int] = [number]
+    seen: set[int] = set()
     while waiting:
         one = waiting.pop(0)
         for place in graph.users[one]:

@@ -91,7 +91,7 @@ def over_depth(run: Run, rows: Sequence[Layer], what: str, seen: Seen | None) ->
     value = end / begin
     reach = width(first, what) + width(last, what)
     measured = None
-    real = vars(seen)[what] if seen else {}
+    real: Mapping[Any, float] = vars(seen)[what] if seen else {}
     if seen and {(first.name, first.turn), (last.name, last.turn)} <= set(real):
         ratio = real[last.name, last.turn] / real[first.name, first.turn]
         measured = Measured(ratio, HOW.format(seeds=seen.seeds))

@@ -9,7 +9,7 @@ from typing import Any
 
 from botec.analyses.signal.averages import clamp, fresh, mean_moments
 from botec.analyses.signal.book import Outcome, rule
-from botec.analyses.signal.linear import per_axis, windows
+from botec.analyses.signal.convolution import per_axis, windows
 from botec.analyses.signal.moves import dropped
 from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, correlations, scores
 from botec.analyses.signal.pointwise import matched

@@ -220,7 +220,7 @@ def mixture(parts: Sequence[Part], axis: int) -> Part:
             sum(share * part.k[r] for share, part in zip(shares, parts, strict=True) if part.k)
             for r in range(4)
         )
-    return Part(total, z, beside(parts, axis, q), k)  # type: ignore[arg-type]
+    return Part(total, z, beside(parts, axis, q), k)
 
 
 def beside(parts: Sequence[Part], axis: int, q: float) -> Any:
