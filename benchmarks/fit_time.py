@@ -105,9 +105,7 @@ def models(kind: str) -> Models:
     text = lzma.decompress((DATA / f"timm_{kind}_work.jsonl.xz").read_bytes()).decode()
     head, *lines = (json.loads(line) for line in text.splitlines())
     kinds = [tuple(name.split("|")) for name in head["kinds"]]
-    rows = [
-        (place, *row) for place, one in enumerate(lines) for row in one["work"]
-    ]
+    rows = [(place, *row) for place, one in enumerate(lines) for row in one["work"]]
     keys = [(one["model"], one["size"], one["batch"]) for one in lines]
     return Models(keys, [one["family"] for one in lines], kinds, np.array(rows, dtype=float),
                   [one["parameters"] for one in lines])  # fmt: skip
@@ -390,7 +388,7 @@ def written(fitted: Fitted) -> str:
         "# 4090, AMP, NCHW. Errors below are of model families the fit had not seen.",
         *(f"#   {name}: {words(one)}, band holds for {coverage(one):.0%}"
           for name, one in held.items()),
-        *(f"#   {name} from the other device alone: {words(one)}, band holds for {coverage(one):.0%}"
+        *(f"#   {name} from the other device: {words(one)}, band holds for {coverage(one):.0%}"
           for name, one in moved.items()),
         f'date = "{datetime.date.today().isoformat()}"',
         'vendor = "NVIDIA"',

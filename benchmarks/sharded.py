@@ -88,9 +88,11 @@ def row(line: dict[str, str]) -> Row:
             attention += seconds
         else:
             other += seconds
-    speed = float(line["tokens_per_second_per_device"])
-    return Row(line["device"], line["model"], tokens, batch, int(line["devices"]), accumulate,
-               int(line["parameters"]), tokens * batch * accumulate / speed, attention, other)  # fmt: skip
+    measured = tokens * batch * accumulate / float(line["tokens_per_second_per_device"])
+    return Row(
+        line["device"], line["model"], tokens, batch, int(line["devices"]), accumulate,
+        int(line["parameters"]), measured, attention, other,
+    )  # fmt: skip
 
 
 @cache

@@ -18,7 +18,7 @@ from botec.read import read
 from botec.report import Column, Report, Section, Table, Text
 
 # Capabilities from which on kernels choose otherwise, or their library takes another workspace.
-GENERATIONS = (75, 80, 90)
+GENERATIONS = (75, 80, 90, 100)
 
 
 def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> Report:

@@ -191,6 +191,28 @@ class Report:
 
         return write(self)
 
+    def _repr_html_(self) -> str:
+        """The page in a notebook; plain text where jinja2 is not installed."""
+        from html import escape
+
+        from botec.errors import MissingPackage
+        from botec.write.to_html import fragment
+
+        try:
+            return fragment(self)
+        except MissingPackage:
+            return f"<pre>{escape(str(self))}</pre>"
+
+    def figure(self, title: str = "") -> Any:
+        """A matplotlib figure of the pictures whose title or section has ``title`` in it.
+
+        Raises :class:`botec.errors.BadInput` where none has, :class:`ImportError` without
+        matplotlib.
+        """
+        from botec.write.drawn import figure
+
+        return figure(self, title)
+
     def save(self, path: str) -> None:
         """Write the report to a file; its suffix says in which format."""
         from pathlib import Path

@@ -28,7 +28,7 @@ came from the other folds.
 
 def described(held: fit_time.Held) -> list[Any]:
     """Errors of one held-out table, in words for a row."""
-    return numbers(held.predicted, held.measured) + [f"{fit_time.coverage(held):.0%}"]
+    return [*numbers(held.predicted, held.measured), f"{fit_time.coverage(held):.0%}"]
 
 
 def numbers(predicted: Any, measured: Any) -> list[Any]:

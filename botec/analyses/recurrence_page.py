@@ -106,7 +106,7 @@ def figures(
         why = "single units remember as long as their own gate says; together they remember longer"
         yield "learn.forget_bias", Figure(
             "learn.forget_bias", f"forget bias to add for a memory of {memory:g} steps", "1",
-            counted, Ruled(chrono_forget_bias(memory), chrono_forget_bias.name, why),
+            counted, Ruled(chrono_forget_bias(memory - 1), chrono_forget_bias.name, why),
         )  # fmt: skip
 
 

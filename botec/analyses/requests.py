@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from botec.analyses.memory import Memory
+from botec.poly import at
 from botec.program import BIRTH, OP, PHASE, PHASES, Stream
 
 STAYS = ("parameter", "buffer", "optimizer")
@@ -22,10 +23,12 @@ PRODUCTS = (
 Request = tuple[Any, int | None]  # (a name for the memory, its bytes; None gives it back)
 
 
-def requests(memory: Memory) -> Iterator[Request]:
+def requests(memory: Memory, constructed: bool = False) -> Iterator[Request]:
     """The requests of two steps (or two inferences) at the memory's point.
 
-    Feed them to :meth:`botec.analyses.allocator.Allocator.replay`.
+    The weights are moved to the device, or, where they are ``constructed`` there, made once for
+    every name; what is tied afterwards is let go, and stays in the allocator's cache. Feed them to
+    :meth:`botec.analyses.allocator.Allocator.replay`.
     """
     stream, sizes = memory.stream, memory.sizes
     begun = step_begins(stream)
@@ -42,6 +45,8 @@ def requests(memory: Memory) -> Iterator[Request]:
             yield number, sizes[number]
         else:
             inputs.append(number)
+    if constructed:
+        yield from made_twice(memory)
     for step in range(STEPS):
         alive: dict[int, None] = {}
         for number in inputs:
@@ -50,6 +55,16 @@ def requests(memory: Memory) -> Iterator[Request]:
         yield from one_step(memory, begun, step, late, alive)
         for number in alive:
             yield (step, number), None
+
+
+def made_twice(memory: Memory) -> Iterator[Request]:
+    """Weights of further names, made and let go before the first step."""
+    parts = memory.program.parameters
+    tied = [one.tensor.bytes for one in parts for _ in one.names[1:]]
+    for number, size in enumerate(tied):
+        yield ("tied", number), int(at(size, {}))
+    for number in range(len(tied)):
+        yield ("tied", number), None
 
 
 def one_step(

@@ -23,9 +23,7 @@ ORDER = 17
         "--exact", is_flag=True, help="Time every distinct op of the model on this machine."
     ),
 )  # fmt: skip
-def time(
-    asked: Asked, run: str, gpus: int, price: str, pue: float, exact: bool
-) -> Answer:
+def time(asked: Asked, run: str, gpus: int, price: str, pue: float, exact: bool) -> Answer:
     """How long a step takes on a device, bound by what, and what a whole run costs.
 
     \b

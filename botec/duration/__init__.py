@@ -7,10 +7,23 @@ from typing import Any
 
 from botec.analyses.count import parameter_count
 from botec.analyses.duration.pages import (
-    Timed, Whole, run_figures, run_section, setting_of, time_figures, time_sections,
+    Timed,
+    Whole,
+    run_figures,
+    run_section,
+    setting_of,
+    time_figures,
+    time_sections,
 )  # fmt: skip
 from botec.analyses.duration.run import (
-    PUE, Exchange, Run, costs, exchange, link_of, parsed, price_from,
+    PUE,
+    Exchange,
+    Run,
+    costs,
+    exchange,
+    link_of,
+    parsed,
+    price_from,
 )  # fmt: skip
 from botec.analyses.duration.speeds import check_precision, fitted, speeds_of
 from botec.analyses.figures import tokens_of
@@ -68,7 +81,9 @@ def check(asked: Asked, run: Run | None) -> None:
         raise BadInput(f"a PUE of {asked.pue}", "it is 1 or more", f"--pue {asked.pue}")
 
 
-def on_this_machine(model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str, Any]) -> Timed:
+def on_this_machine(
+    model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str, Any]
+) -> Timed:
     """On this machine: by its calibration, by every op timed, or by a stated default."""
     from botec.duration.here import assumed, exact, known
 

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from botec.analyses.count import Counts
 from botec.analyses.duration.classes import BACKWARD, MULTIPLYING, class_of, dtype_of
 from botec.analyses.duration.speeds import (
-    ASSUMED, MEASURED, Rate, Speeds, constant, fitted,
+    ASSUMED,
+    MEASURED,
+    Rate,
+    Speeds,
+    constant,
+    fitted,
 )  # fmt: skip
 from botec.analyses.duration.times import operations_of
 from botec.poly import at

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import isqrt
 from typing import Any
 
@@ -66,10 +67,10 @@ def products(dtype: Any) -> Iterator[Kernel]:
     """Matrix products by size, many small ones at once, fused attention and its backward."""
     for m, k, n in MATMULS:
         a, b = torch.randn(m, k).to(dtype), torch.randn(k, n).to(dtype)
-        yield kernel("matmul", 2 * m * n * k, lambda a=a, b=b: torch.mm(a, b), a, b)
+        yield kernel("matmul", 2 * m * n * k, partial(torch.mm, a, b), a, b)
     for many, m, k, n in PAIRS:
         a, b = torch.randn(many, m, k).to(dtype), torch.randn(many, k, n).to(dtype)
-        yield kernel("batched matmul", 2 * many * m * n * k, lambda a=a, b=b: torch.bmm(a, b), a, b)
+        yield kernel("batched matmul", 2 * many * m * n * k, partial(torch.bmm, a, b), a, b)
     if torch.get_default_device().type == "cpu":
         yield from attentions(dtype)
 
@@ -81,7 +82,7 @@ def attentions(dtype: Any) -> Iterator[Kernel]:
     for batch, heads, length, width in HEADS:
         q = torch.randn(batch, heads, length, width).to(dtype)
         one = 2 * batch * heads * length * length * width
-        yield kernel("attention", 2 * one, lambda q=q: forward(q, q, q), q, q, q)
+        yield kernel("attention", 2 * one, partial(forward, q, q, q), q, q, q)
         out, rows = forward(q, q, q)
 
         def back(q: Any = q, out: Any = out, rows: Any = rows) -> Any:
@@ -141,27 +142,37 @@ def streams(dtype: Any) -> Iterator[Kernel]:
         square = torch.randn(side, side).to(dtype)
         places = torch.randint(0, side, (side,))
         plain: dict[str, tuple[Callable[[], Any], tuple[Any, ...]]] = {
-            "elementwise": (lambda x=x, y=y: torch.add(x, y), (x, y)),
-            "elementwise with a series": (lambda x=x: torch.nn.functional.gelu(x), (x,)),
+            "elementwise": (partial(torch.add, x, y), (x, y)),
+            "elementwise with a series": (partial(torch.nn.functional.gelu, x), (x,)),
             "elementwise, backward": (
-                lambda x=x, y=y: aten.threshold_backward(x, y, 0.0), (x, y),
+                partial(aten.threshold_backward, x, y, 0.0), (x, y),
             ),
             "elementwise with a series, backward": (
-                lambda x=x, y=y: aten.gelu_backward(x, y), (x, y),
+                partial(aten.gelu_backward, x, y), (x, y),
             ),
-            "copy": (lambda s=square: s.t().contiguous(), (square,)),
-            "cast": (lambda x=x: x.to(other(x.dtype)), (x,)),
-            "reduction": (lambda s=square: s.sum(0), (square,)),
-            "gather": (lambda s=square, p=places: s[p], (square, places)),
-            "fill": (lambda x=x: torch.zeros_like(x), ()),
-            "random numbers": (lambda x=x: torch.empty_like(x).bernoulli_(0.9), ()),
-            "loss": (lambda x=x, y=y: torch.nn.functional.mse_loss(x, y), (x, y)),
+            "copy": (partial(transposed, square), (square,)),
+            "cast": (partial(x.to, other(dtype)), (x,)),
+            "reduction": (partial(square.sum, 0), (square,)),
+            "gather": (partial(square.__getitem__, places), (square, places)),
+            "fill": (partial(torch.zeros_like, x), ()),
+            "random numbers": (partial(drawn, x), ()),
+            "loss": (partial(torch.nn.functional.mse_loss, x, y), (x, y)),
         }  # fmt: skip
         for name, (run, read) in plain.items():
             yield kernel(name, 0.0, run, *read)
         yield updated(size, dtype)
     x = torch.randn(SIZES[1]).to(dtype)
     yield kernel("sort", 0.0, lambda: x.sort(), x)
+
+
+def transposed(square: Any) -> Any:
+    """Its transpose, written out."""
+    return square.t().contiguous()
+
+
+def drawn(x: Any) -> Any:
+    """As many truth values as ``x`` has numbers."""
+    return torch.empty_like(x).bernoulli_(0.9)
 
 
 def other(dtype: Any) -> Any:
@@ -189,12 +200,13 @@ def norms(dtype: Any) -> Iterator[Kernel]:
         def batch(training: bool, x: Any = x, w: Any = w) -> Any:
             return aten.native_batch_norm(x, w, w, w, w, training, 0.1, 1e-5)
 
-        yield kernel("batch norm", 0.0, lambda batch=batch: batch(False), x)
-        yield kernel("batch norm, training", 0.0, lambda batch=batch: batch(True), x)
-        yield kernel("batch norm, backward", 0.0, lambda x=x, w=w: aten.native_batch_norm_backward(
+        yield kernel("batch norm", 0.0, partial(batch, False), x)
+        yield kernel("batch norm, training", 0.0, partial(batch, True), x)
+        yield kernel("batch norm, backward", 0.0, partial(
+            aten.native_batch_norm_backward,
             x, x, w, w, w, w, w, True, 1e-5, [True, True, True]), x, x)  # fmt: skip
-        yield kernel("group norm", 0.0, lambda x=x, w=w: aten.native_group_norm(
-            x, w, w, 1, CHANNELS, x.shape[2] * x.shape[3], 8, 1e-5), x)  # fmt: skip
+        yield kernel("group norm", 0.0, partial(
+            aten.native_group_norm, x, w, w, 1, CHANNELS, side * side, 8, 1e-5), x)  # fmt: skip
         yield from rows(max(1, size // ROW), dtype)
 
 
@@ -219,8 +231,14 @@ def windows(dtype: Any) -> Iterator[Kernel]:
         x = torch.randn(1, CHANNELS, side, side).to(dtype)
         window = ([3, 3], [2, 2], [1, 1], [1, 1], False)
         y, places = pool(x, *window)
-        yield kernel("pooling", 0.0, lambda x=x, t=window: pool(x, *t), x)
-        yield kernel("pooling, backward", 0.0,
-                     lambda x=x, y=y, t=window, p=places: unpool(y, x, *t, p), y, x, places)
-        yield kernel("interpolation", 0.0, lambda x=x: torch.nn.functional.interpolate(
-            x, scale_factor=2.0, mode="bilinear"), x)  # fmt: skip
+        yield kernel("pooling", 0.0, partial(pool, x, *window), x)
+        yield kernel(
+            "pooling, backward",
+            0.0,
+            partial(unpool, y, x, *window, places),
+            y,
+            x,
+            places,
+        )
+        yield kernel("interpolation", 0.0, partial(
+            torch.nn.functional.interpolate, x, scale_factor=2.0, mode="bilinear"), x)  # fmt: skip

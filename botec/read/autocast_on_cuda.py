@@ -98,12 +98,12 @@ def plan_on_cuda(op: Any, args: Any, kwargs: Any, kind: Any) -> Plan:
     """The casts of one call under autocast to ``kind``: (which tensor, to what), in order."""
     kinds = [one.dtype for one in tensors_of((args, kwargs))]
     own = torch._C.DispatchKeySet(OWN_KEY)
-    with _disable_current_modes(), torch._C._ExcludeDispatchKeyGuard(own), torch.no_grad():
-        with FakeTensorMode(), switched_on(kind):
-            tiny = [torch.empty((), dtype=one, device=CUDA) for one in kinds]
-            args, kwargs = exchanged((args, kwargs), iter(tiny))
-            with Watched(tiny) as watched, suppress(Exception):
-                op(*args, **kwargs)
+    apart = _disable_current_modes(), torch._C._ExcludeDispatchKeyGuard(own), torch.no_grad()
+    with apart[0], apart[1], apart[2], FakeTensorMode(), switched_on(kind):
+        tiny = [torch.empty((), dtype=one, device=CUDA) for one in kinds]
+        args, kwargs = exchanged((args, kwargs), iter(tiny))
+        with Watched(tiny) as watched, suppress(Exception):
+            op(*args, **kwargs)
     return tuple(watched.plan)
 
 

@@ -27,6 +27,7 @@ from botec.read.quantised import quantised
 from botec.read.source import Source
 from botec.read.transformers_calls import called, text_part
 from botec.read.transformers_config import configuration, faulty
+from botec.read.unwarned import unwarned, unwarned_note
 
 FORM = "transformers:PATH|TYPE|HUB_ID"
 SCHEME = "transformers:"
@@ -81,6 +82,7 @@ def source(text: str, train: bool, inputs: tuple[Input, ...] = ()) -> Source:
             said = (*start_decoder(config), *(without_dice(config) if train else ()))
             kind = getattr(transformers, name)
             call = called(kind, config, task, train, inputs)
+            said = (*said, *unwarned_note(kind, config))
     except BotecError as error:
         raise error.about(text) from error
     told = (*precision_note(config, train), *(() if train else window_note(config)))
@@ -172,7 +174,8 @@ def builder(kind: Any, config: Any, text: str) -> Callable[[], Any]:
 
         try:
             with hushed():
-                return followed(kind._from_config(copy.deepcopy(config), dtype=torch.float32))
+                made = kind._from_config(copy.deepcopy(config), dtype=torch.float32)
+                return followed(unwarned(made))
         except Exception as error:
             if torch.get_default_device().type == "meta":
                 raise  # it may want a tensor's values: whoever builds tries again with memory

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+SAME_TYPE = {"aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten.convolution", "aten.mv"}
 SIMPLE = {int, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format, str}
 
 
@@ -60,3 +61,18 @@ def tensors(args: Any, kwargs: Any) -> list[Any]:
         elif isinstance(value, (list, tuple)):
             found.extend(tensors(value, None))
     return found
+
+
+def check_types(name: str, args: Any) -> None:
+    """What real kernels refuse and shape kernels let pass: products of different types, look-ups by
+    numbers that are not whole. Raises ``RuntimeError`` as the kernel would."""
+    if name in SAME_TYPE:
+        kinds = {tensor.dtype for tensor in tensors(args, None)}
+        if len(kinds) > 1:
+            raise RuntimeError(f"{name} takes tensors of one type, got {type_names(kinds)}")
+    elif name == "aten.embedding" and args[1].dtype not in (torch.int64, torch.int32):
+        raise RuntimeError(f"{name} takes int64 or int32 places, got {type_names({args[1].dtype})}")
+
+
+def type_names(kinds: set[Any]) -> str:
+    return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))

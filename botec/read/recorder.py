@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from botec.errors import DataDependent
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
 from botec.read.callers import called_by_engine, called_by_linear, user_line
-from botec.read.layouts import layout_of, layouts, real_layouts, tensors
+from botec.read.layouts import check_types, layout_of, layouts, real_layouts, tensors
 from botec.read.shadow import Shadow, UnknownValueError
 from botec.read.shapes import layouts_of
 from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
@@ -28,7 +28,6 @@ from botec.read.signatures import IN_PLACE, OTHER, PURE, VIEW, OpInfo, Signature
 META = torch.device("meta")
 WHOLE = (torch.int64, torch.int32, torch.bool, torch.int16, torch.uint8, torch.int8)
 MASKS = (torch.bool, torch.uint8)
-SAME_TYPE = {"aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten.convolution", "aten.mv"}
 BY_MASK = {"aten.index", "aten.index_put", "aten.index_put_", "aten._index_put_impl_"}
 UNSET = {"aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty"}
 empty_strided = torch.empty_strided
@@ -311,7 +310,8 @@ class Recorder(TorchDispatchMode):
         if isinstance(out, torch.Tensor):
             self.track(out, op)
         elif isinstance(out, (list, tuple)):
-            for place, one in enumerate(out):
+            nested = any(isinstance(one, (list, tuple)) for one in out)
+            for place, one in enumerate(tensors(out, None) if nested else out):
                 if isinstance(one, torch.Tensor):
                     self.track(one, op, place)
 
@@ -499,18 +499,3 @@ class Recorder(TorchDispatchMode):
 def to_meta(kwargs: Any) -> bool:
     """Whether the op was asked to put its result on the traced device."""
     return bool(kwargs) and kwargs.get("device") is META
-
-
-def check_types(name: str, args: Any) -> None:
-    """What real kernels refuse and shape kernels let pass: products of different types, look-ups by
-    numbers that are not whole. Raises ``RuntimeError`` as the kernel would."""
-    if name in SAME_TYPE:
-        kinds = {tensor.dtype for tensor in tensors(args, None)}
-        if len(kinds) > 1:
-            raise RuntimeError(f"{name} takes tensors of one type, got {type_names(kinds)}")
-    elif name == "aten.embedding" and args[1].dtype not in (torch.int64, torch.int32):
-        raise RuntimeError(f"{name} takes int64 or int32 places, got {type_names({args[1].dtype})}")
-
-
-def type_names(kinds: set[Any]) -> str:
-    return " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))

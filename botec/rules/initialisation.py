@@ -28,21 +28,21 @@ def half_of_the_inputs(inputs: int, variance: float) -> float:
 
 
 @rule(
-    "For a memory of T steps set the forget bias to ln(T - 1).",
+    "To remember T steps more than the present one set the forget bias to ln(T).",
     unit="1",
-    text="log(T - 1)",
-    where={"T": "steps"},
+    text="log(T)",
+    where={"T": "steps beyond the present one"},
     source="Tallec and Ollivier 2018, section 3, https://arxiv.org/abs/1804.11188",
     holds="one unit whose gate alone decides how long it remembers",
     steps=[
-        Step("A gate that keeps f of its cell forgets it in T = 1/(1 - f) steps.", "f = 1 - 1/T"),
-        Step("The gate is 1/(1 + e^-b); solved for b:", "log(f/(1 - f)) = log(T - 1)"),
+        Step("A gate that keeps f of its cell forgets it in 1/(1 - f) steps.", "f = 1 - 1/(1 + T)"),
+        Step("The gate is 1/(1 + e^-b); solved for b:", "log(f/(1 - f)) = log(T)"),
     ],
-    example={"T": 100},
+    example={"T": 99},
     beside="learn.forget_bias",
 )
 def chrono_forget_bias(steps: float) -> float:
-    return math.log(steps - 1)
+    return math.log(steps)
 
 
 @rule(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from botec.errors import BadInput
-from botec.report import Picture, Report
+from botec.report import Layers, Picture, Report
 
 WIDE, HIGH = 7.0, 4.0  # inches of one picture
 
@@ -17,28 +17,61 @@ def drawn(report: Report, kind: str) -> bytes:
 
     Raises :class:`BadInput` for a report without pictures.
     """
-    pictures = list(pictures_of(report))
-    if not pictures:
-        do = "ask for one (botec learn MODEL --only reach), or write .json or .txt"
-        raise BadInput("this answer has no picture", do, f"-o a .{kind} file")
+    held = io.BytesIO()
+    made = figure(report)
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": "botec", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(WIDE, HIGH * len(pictures)), layout="constrained")
-        FigureCanvasAgg(figure)
-        for place, picture in enumerate(pictures):
-            draw(figure.add_subplot(len(pictures), 1, place + 1), picture)
-        held = io.BytesIO()
-        figure.savefig(held, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        made.savefig(held, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return held.getvalue()
 
 
-def pictures_of(report: Report) -> Iterator[Picture]:
+def figure(report: Report, title: str = "") -> Any:
+    """A figure of matplotlib with the pictures whose title, or whose section's, has ``title``.
+
+    Raises :class:`BadInput` where there is none.
+    """
+    pictures = list(pictures_of(report, title))
+    if not pictures:
+        about = f" called {title!r}" if title else ""
+        do = "ask for one (botec learn MODEL --only reach), or write .json or .txt"
+        raise BadInput(f"this answer has no picture{about}", do, "a picture")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(WIDE, HIGH * len(pictures)), layout="constrained")
+    FigureCanvasAgg(made)
+    for place, picture in enumerate(pictures):
+        axes = made.add_subplot(len(pictures), 1, place + 1)
+        pile(axes, picture) if isinstance(picture, Layers) else draw(axes, picture)
+    return made
+
+
+def pictures_of(report: Report, title: str = "") -> Iterator[Picture | Layers]:
     """Every picture, in the order of the page."""
+    wanted = title.lower()
     for section in report.sections:
-        yield from (part for part in section.parts if isinstance(part, Picture))
+        for part in section.parts:
+            if isinstance(part, (Picture, Layers)) and (
+                wanted in part.title.lower() or wanted in section.title.lower()
+            ):
+                yield part
+
+
+def pile(axes: Any, picture: Layers) -> None:
+    """Layers on each other, the moments marked."""
+    moments = sorted({point[0] for one in picture.layers for point in one.points})
+    known = [dict(one.points) for one in picture.layers]
+    heights = [[one.get(moment, 0) for moment in moments] for one in known]
+    axes.stackplot(moments, heights, labels=[one.title for one in picture.layers], step="post")
+    for moment, text in (*picture.marks, *([picture.top] if picture.top else [])):
+        axes.axvline(moment, linewidth=0.5, color="gray")
+        axes.annotate(text, (moment, 1), xycoords=("data", "axes fraction"), fontsize="x-small")
+    if picture.limit:
+        axes.axhline(picture.limit[0], linestyle="--", color="gray", label=picture.limit[1])
+    axes.set_ylabel(named("", picture.up.unit))
+    axes.set_title(picture.title)
+    axes.legend(fontsize="small")
 
 
 def draw(axes: Any, picture: Picture) -> None:

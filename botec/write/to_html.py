@@ -68,14 +68,26 @@ def write(report: Report) -> str:
     )
 
 
-def template() -> Any:
-    """The page's template, everything put into it escaped."""
+def fragment(report: Report) -> str:
+    """The same parts without a page around them, for a notebook: its own style stays its own."""
+    report = placed(report)
+    return template("fragment.html").render(
+        name=report.model.get("name", "a model"),
+        point=dimensions(report),
+        step=step_text(report.setting),
+        sections=[section_view(section, report, []) for section in report.sections],
+        notes=report.notes,
+    )
+
+
+def template(name: str = "page.html") -> Any:
+    """A template of ``page/``, everything put into it escaped."""
     try:
         from jinja2 import Environment
     except ImportError as error:
         do = 'run pip install "botec[page]"'
         raise MissingPackage("the package jinja2 is not installed", do, "a page") from error
-    text = (PAGE / "page.html").read_text(encoding="utf-8")
+    text = (PAGE / name).read_text(encoding="utf-8")
     return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
 
 

@@ -66,6 +66,8 @@ PICTURES = {
     "adaptive max pool": nn.AdaptiveMaxPool2d((3, 7)),
     "global pool": nn.Sequential(conv(3, 4, 3), nn.AdaptiveAvgPool2d(1)),
     "reflected": conv(3, 4, 5, padding=2, padding_mode="reflect"),
+    "reflected, nothing else": nn.ReflectionPad2d((3, 1, 2, 4)),
+    "replicated, nothing else": nn.ReplicationPad2d((3, 1, 2, 4)),
     "replicated": conv(3, 4, 5, padding=2, padding_mode="replicate"),
     "circular": conv(3, 4, 5, padding=2, padding_mode="circular"),
     "padded on one side": nn.Sequential(nn.ZeroPad2d((0, 1, 3, -1)), conv(3, 4, 2)),

@@ -8,10 +8,17 @@ import pytest
 import botec
 from botec.analyses.duration.classes import class_of
 from botec.analyses.duration.pages import Timed, time_figures
-from botec.analyses.duration.speeds import Rate, Speeds, check_precision, constant, speeds_of
+from botec.analyses.duration.speeds import (
+    Rate,
+    Speeds,
+    check_precision,
+    constant,
+    rates_of,
+    speeds_of,
+)
 from botec.analyses.duration.times import Durations, Seconds, Work, parts_of, smooth
 from botec.calls import Call, Tensor
-from botec.devices import device, devices
+from botec.devices import Device, device, devices
 from botec.errors import BadInput
 
 SPEEDS = Speeds(
@@ -172,15 +179,20 @@ def test_causal_attention_is_timed_for_the_half_its_kernel_computes() -> None:
     assert seconds[True] == seconds[False] * 36 // 64  # 8 + 7 + ... + 1 of 64
 
 
-@pytest.mark.parametrize("one", [d for d in devices() if d.bandwidth], ids=lambda one: one.name)
-def test_every_device_with_a_sheet_can_be_asked(one: object) -> None:
-    try:
-        speeds = speeds_of(one)
-    except BadInput as error:
-        assert "is not known" in str(error)
-        return
+KNOWN = [one for one in devices() if one.bandwidth and rates_of(one)]
+
+
+@pytest.mark.parametrize("one", KNOWN, ids=lambda one: one.name)
+def test_every_device_with_a_sheet_can_be_asked(one: Device) -> None:
+    speeds = speeds_of(one)
     assert speeds.low < 1 < speeds.high
     assert all(rate.rates[0] > 0 for rate in speeds.products.values())
+
+
+def test_a_device_without_a_bandwidth_is_refused() -> None:
+    assert len(KNOWN) >= 80
+    with pytest.raises(BadInput, match="the bandwidth of Bare is not known"):
+        speeds_of(Device("bare", "Bare"))
 
 
 def test_a_precision_a_device_does_not_have() -> None:
@@ -196,7 +208,7 @@ def test_float32_convolutions_take_tensor_cores_where_cudnn_does() -> None:
     a100, v100 = speeds_of(device("a100")), speeds_of(device("v100"))
     rates = {name: a100.product(name, "float32").rates[0] for name in ("convolution", "matmul")}
     assert rates["convolution"] > 4 * rates["matmul"]
-    ratio = v100.product("convolution", "float32").rates[0] / v100.product(
-        "matmul", "float32"
-    ).rates[0]
+    ratio = (
+        v100.product("convolution", "float32").rates[0] / v100.product("matmul", "float32").rates[0]
+    )
     assert ratio < 1.5

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from botec.analyses.duration.run import (
-    compute_optimal, costs, exchange, link_of, parsed, price_from,
+    compute_optimal,
+    costs,
+    exchange,
+    link_of,
+    parsed,
+    price_from,
 )  # fmt: skip
 from botec.devices import device
 from botec.errors import BadInput
@@ -29,9 +34,11 @@ def test_words(text: str, amount: float, unit: str, epochs: float) -> None:
     assert (run.amount, run.unit, run.epochs) == (pytest.approx(amount), unit, epochs)
 
 
-@pytest.mark.parametrize("text", ["", "90 epochs", "12 bananas", "many tokens", "1.2.3M", "-5 steps"])
+@pytest.mark.parametrize(
+    "text", ["", "90 epochs", "12 bananas", "many tokens", "1.2.3M", "-5 steps"]
+)
 def test_what_is_no_run(text: str) -> None:
-    with pytest.raises(BadInput, match='not a run; write it as "1.28M examples x 90 epochs"'):
+    with pytest.raises(BadInput, match=r'not a run; write it as "1\.28M examples x 90 epochs"'):
         parsed(text)
 
 
@@ -72,7 +79,7 @@ def test_no_price() -> None:
 
 
 def test_sharded_training_moves_three_times_its_weights() -> None:
-    """7e9 weights of 2 bytes over 8 devices: 3 x 14 GB x 7/8 = 36.75 GB; 0.8 of 300 GB/s takes
+    """7e9 weights of 2 bytes over 8 devices: 3 x 14 GB x 7/8 = 36.75 GB; at 0.8 of 300 GB/s
     153 ms. Work of 1 s covers it all but the share of a tenth; work of 0.1 s covers 70 ms."""
     wide = exchange(7 * 10**9, 2, 8, 1.0, 300e9, 0.1)
     assert wide.bytes == pytest.approx(36.75e9)
@@ -83,7 +90,7 @@ def test_sharded_training_moves_three_times_its_weights() -> None:
 
 
 def test_beyond_a_node_a_ring_has_all_its_cards() -> None:
-    """Eight cards of 25 GB/s are 200 GB/s, less than an A100's link; eight of 50 no more than it."""
+    """Eight cards of 25 GB/s are 200 GB/s, less than an A100's link; of 50, 400 of an H100's."""
     a100, h100 = device("a100"), device("h100")
     assert link_of(a100, 8) == 300e9
     assert link_of(a100, 64) == 200e9

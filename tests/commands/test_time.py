@@ -55,7 +55,9 @@ def test_amp_on_a_device_of_the_catalogue(say: Any) -> None:
 def test_a_run_costs_what_arithmetic_says(say: Any) -> None:
     """60,000 x 10 / (64 x 4) steps, 2,343.75 rounded up, each as long as the step (and what is
     exchanged); four cards at 2 $ an hour; 450 W each at PUE 1.1."""
-    found = answer(say("time", SMALL, "B=64", *CARD, *RUN, "--gpus", "4", "--price", "2/h", "--json"))
+    found = answer(
+        say("time", SMALL, "B=64", *CARD, *RUN, "--gpus", "4", "--price", "2/h", "--json")
+    )
     figures = {key: one["counted"]["value"] for key, one in found["figures"].items()}
     assert figures["time.run"] >= 2344 * figures["time.step"]
     assert figures["cost.run"] == pytest.approx(figures["time.run"] / 3600 * 4 * 2)

@@ -122,7 +122,7 @@ def test_it_is_kept_for_one_machine_version_and_threads(
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "botec").write_text("a file where the folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(Exception, match="cannot be written .*; set XDG_CACHE_HOME to a folder"):
+    with pytest.raises(Exception, match=r"cannot be written .*; set XDG_CACHE_HOME to a folder"):
         calibration.save(FOUND)
 
 

@@ -7,13 +7,10 @@ other ones than one that is given them. Ops that only look at memory, or name it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Callable
 
 from botec.calls import Call
 from botec.ops.facts import kind_of
-from botec.poly import at
 
 PRODUCTS = "product"
 FEW_CHANNELS = 8  # a convolution of fewer input channels leaves most of a matrix unit empty
@@ -65,9 +62,9 @@ BACKWARD = ", backward"
 TRAINING = ", training"
 #: Classes bound by multiplications where they are large; all others by memory.
 MULTIPLYING = {
-    "matmul", "batched matmul", "attention", "convolution 1x1", "convolution", "convolution grouped",
-    "convolution depthwise", "convolution transposed", "convolution of few channels", "recurrent",
-    "transform", "decomposition",
+    "matmul", "batched matmul", "attention", "convolution 1x1", "convolution",
+    "convolution grouped", "convolution depthwise", "convolution transposed",
+    "convolution of few channels", "recurrent", "transform", "decomposition",
 }  # fmt: skip
 
 
@@ -97,7 +94,7 @@ def convolution(call: Call, name: str) -> str:
     weight = call.arguments.get("weight")
     if weight is None:
         return "convolution" + suffix
-    outside, inside, *window = (at(size, {}) if isinstance(size, int) else 0 for size in weight.shape)
+    _, inside, *window = (size if isinstance(size, int) else 0 for size in weight.shape)
     groups = call.arguments.get("groups", 1)
     if call.arguments.get("transposed"):
         return "convolution transposed" + suffix

@@ -10,7 +10,11 @@ from typing import Any
 from botec.analyses.count import parameter_count
 from botec.analyses.duration.run import Costs, Exchange, Run, compute_optimal
 from botec.analyses.duration.speeds import (
-    ASSUMED, CALIBRATED, MEASURED, SHEET, Speeds,
+    ASSUMED,
+    CALIBRATED,
+    MEASURED,
+    SHEET,
+    Speeds,
 )  # fmt: skip
 from botec.analyses.duration.times import BOUNDS, Durations, Share, Work, ideal
 from botec.analyses.figures import Answers, tokens_of
@@ -18,7 +22,17 @@ from botec.analyses.tables import grouping, ordered
 from botec.poly import at
 from botec.program import Program
 from botec.report import (
-    Column, Counted, Curve, Figure, Figures, Picture, Ruled, Section, Table, Text,
+    Column,
+    Counted,
+    Curve,
+    Figure,
+    Figures,
+    Part,
+    Picture,
+    Ruled,
+    Section,
+    Table,
+    Text,
 )  # fmt: skip
 from botec.rules.time import operations_over_rate, ridge_point, step_is_three_forwards
 
@@ -121,10 +135,10 @@ def rule_beside(timed: Timed, span: str) -> Ruled | None:
 
 def time_sections(timed: Timed, keys: tuple[str, ...]) -> tuple[Section, ...]:
     """The verdict, the tables, the picture."""
-    first = (*map(Text, verdict(timed)), Figures(keys))
+    first: list[Part] = [*map(Text, verdict(timed)), Figures(keys)]
     roof = (roofline(timed),) if timed.speeds.bandwidth and timed.peak else ()
     tables = (class_table(timed), module_table(timed))
-    return (Section("Time", first), Section("Who takes it", tables), *pictured(roof))
+    return (Section("Time", tuple(first)), Section("Who takes it", tables), *pictured(roof))
 
 
 def pictured(roof: tuple[Picture, ...]) -> tuple[Section, ...]:

@@ -359,7 +359,7 @@ def softened(run: Any, x: Value, mask: Any) -> tuple[Value, Callable[[Gradient],
         k[along - 1] = -1 / max(n - 1, 1)
         found = Part(
             n, fresh(run.noise, q * factor, (k[0], k[1], 0.0), mixed, n).z, mixed, tuple(k)
-        )  # type: ignore[arg-type]
+        )
         return Gradient((found,), gradient.spread)
 
     return value, back

@@ -139,12 +139,12 @@ def expected_loss(classes: int, variance: float) -> float:
 def residual_figures(run: Run) -> Iterator[Figure]:
     """How the residual stream grows: the sums of two random values, first to last."""
     sums = [
-        (node, run.values[node.outputs[0]])
+        run.values[node.results[0]]
         for place, node in enumerate(run.graph.nodes)
         if place in run.wanted and is_residual(run, node)
     ]
     if len(sums) > 2:
-        first, last = sums[0][1], sums[-1][1]
+        first, last = sums[0], sums[-1]
         if first.q > 0:
             title = f"residual stream, last of {len(sums)} sums over the first"
             yield Figure(
@@ -157,7 +157,7 @@ def is_residual(run: Run, node: Any) -> bool:
     if not node.call.op.startswith("aten.add") or len(node.inputs) != 2:
         return False
     both = [run.values.get(number) for number in node.inputs]
-    out = run.values.get(node.outputs[0])
+    out = run.values.get(node.results[0])
     return isinstance(out, Value) and all(
         isinstance(one, Value) and one.shape == out.shape for one in both
     )
