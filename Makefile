@@ -2,6 +2,7 @@
 #
 #   make demo    one page about ResNet-50          make lint      ruff and mypy
 #   make test    lint and the tests, as CI does    make test-all  the slow tests too
+#   make test-page  the page in a browser          make accuracy, coverage, bench, rules: docs/
 
 PYTHON  ?= python3
 WORKERS ?= 2
@@ -12,7 +13,7 @@ READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip --disable-pip-version-check install -qq --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs accuracy counters coverage bench rules clean
+.PHONY: help demo test test-all lint format docs accuracy counters coverage bench rules test-page clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,6 +26,11 @@ test: lint
 
 test-all: lint
 	@$(RUN) -m pytest -n $(WORKERS)
+
+# The page's tests need Chromium, which pip does not have: Debian's, where it is not there yet.
+test-page: $(READY)
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@$(RUN) -m pytest tests/write/test_to_html.py tests/write/test_page_in_browser.py
 
 lint: $(READY)
 	@$(RUN) -m ruff check --quiet .

@@ -50,7 +50,8 @@ def predicted(model: str, point: dict[str, int], train: bool, precision: str, de
     from botec.analyses.requests import requests
 
     program = botec.read(model, train=train, precision=precision, device=device, **point)
-    usage = Allocator().replay(requests(memory(program))).peak
+    moved_there = requests(memory(program), constructed=False)
+    usage = Allocator().replay(moved_there).peak
     return {"allocated": usage.allocated, "reserved": usage.reserved}
 
 

@@ -36,7 +36,7 @@ def endless(program: Program, point: tuple[tuple[str, int], ...]) -> Usage:
     most = timeline.fullest.bytes
     if most >= BEYOND:
         return Usage(most, most, most)
-    return Allocator().replay(requests(timeline)).peak
+    return Allocator().replay(requests(timeline, constructed=False)).peak
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class Fit:
             return None
         if self.endless.reserved <= self.room.usable:
             return self.endless
-        run = Allocator(capacity=self.room.usable).replay(requests(self.memory))
+        asked = requests(self.memory, constructed=False)
+        run = Allocator(capacity=self.room.usable).replay(asked)
         return None if run.refused else run.peak
 
     @property

@@ -36,6 +36,8 @@ def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
     counts = Counts(program, stream)
     for measure in MEASURES:
         for span, phases in spans(program).items():
+            if (measure, span) == ("multiplications", "optimizer"):
+                continue
             total = counts.total(measure, phases)
             if not total.missing:
                 yield f"{measure}.{span}", str(total.value)

@@ -23,11 +23,12 @@ PRODUCTS = (
 Request = tuple[Any, int | None]  # (a name for the memory, its bytes; None gives it back)
 
 
-def requests(memory: Memory, constructed: bool = False) -> Iterator[Request]:
+def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
     """The requests of two steps (or two inferences) at the memory's point.
 
-    The weights are moved to the device, or, where they are ``constructed`` there, made once for
-    every name; what is tied afterwards is let go, and stays in the allocator's cache. Feed them to
+    Weights that are ``constructed`` on the device are made once for every name; what is tied
+    afterwards is let go, and stays in the allocator's cache. Weights that were made elsewhere and
+    moved there leave nothing behind. Feed the requests to
     :meth:`botec.analyses.allocator.Allocator.replay`.
     """
     stream, sizes = memory.stream, memory.sizes

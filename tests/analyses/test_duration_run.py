@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from botec.analyses.duration.run import (
-    compute_optimal,
+    best_split,
     costs,
     exchange,
     link_of,
@@ -102,6 +102,6 @@ def test_the_best_split_of_compute_is_the_published_one() -> None:
 
     Ten per cent: the table is their fit, ours its rule of twenty tokens a parameter.
     """
-    parameters, tokens = compute_optimal(5.76e23)
+    parameters, tokens = best_split(5.76e23)
     assert parameters == pytest.approx(67e9, rel=0.1)
     assert tokens == pytest.approx(1.5e12, rel=0.1)

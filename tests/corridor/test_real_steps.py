@@ -383,6 +383,38 @@ def test_trained_weights_of_networks(name: str) -> None:
     check(found, allowed, NUMBERS.get(name, SCALARS))
 
 
+# --- many equal blocks, read once and repeated ----------------------------------------------------
+
+
+class Deep(Stack):
+    """Nine blocks: enough that a reading takes a few of them for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block() for _ in range(9))
+
+
+DEEP: dict[str, tuple[Any, dict[str, Any]]] = {
+    "adamw": (None, {}),
+    "fused": (None, {"optimizer": "adamw(fused=True)"}),
+    "two micro-batches": (None, {"accumulate": 2}),
+    "first step": (None, {"first_step": True}),
+    "some frozen": (
+        frozen("table", "blocks.0", "blocks.3", "blocks.4"),
+        {"freeze": ("table", "blocks.0", "blocks.[34].*")},
+    ),
+    "adapters": (adapters(["up"], r=4), {"lora": "r=4,targets=up"}),
+    **{f"again: {name}": one for name, one in AGAIN.items()},
+}
+
+
+@pytest.mark.parametrize("name", quick(DEEP, "adamw", "again: products kept"))
+def test_many_blocks(name: str) -> None:
+    prepare, choices = DEEP[name]
+    found, _, _ = both(Source("deep", Deep, TOKENS), STACK[1], prepare=prepare, **choices)
+    check(found, {})
+
+
 # --- the judge can fail ---------------------------------------------------------------------------
 
 

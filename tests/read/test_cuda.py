@@ -99,6 +99,7 @@ TRAINED: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "vit_b_16_adam": (vision("vit_b_16"), {"optimizer": "adam"}),
 }
 
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_training_step_asks_for_what_the_cuda_build_asked_for(name: str) -> None:
     read, options = TRAINED[name]

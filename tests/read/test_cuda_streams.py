@@ -130,22 +130,30 @@ def test_every_request_of_the_other_steps_comes_in_its_order(name: str) -> None:
     check_peaks(name)
 
 
-# What the loop before the step left in the cache, and botec does not see: lm_head made before it is
-# tied (gpt2, bert, t5), the float32 weights a model was cast from (llama_bf16).
-CONSTRUCTED = {"gpt2_inf", "llama_bf16"}
+# Its weights were cast on the device from float32, which is not of the model's own making.
+CAST = "llama_bf16"
 
 
 @pytest.mark.slow
-def test_peaks_without_the_construction_are_near() -> None:
-    """Weights as they are moved to the device, none of the construction's own temporaries."""
-    errors = {name: (run(name, begun=False), recorded(name)["peak"]) for name in NAMES}
-    for name, (found, real) in errors.items():
-        if name not in CONSTRUCTED:
-            assert found.requested == pytest.approx(real["requested"], rel=1e-4), name
-            assert found.allocated == pytest.approx(real["allocated"], rel=3.5e-3), name
-    parts = [abs(found.reserved / real["reserved"] - 1) for found, real in errors.values()]
-    assert sum(part == 0 for part in parts) > len(parts) / 2
-    assert sum(part < 0.021 for part in parts) >= 0.9 * len(parts)
+def test_peaks_are_near_without_the_recorded_construction() -> None:
+    """Weights in the order of their names, tied ones made for every name."""
+    pairs = {name: (run(name, begun=False), recorded(name)["peak"]) for name in NAMES}
+    for name, (found, real) in pairs.items():
+        assert found.requested == pytest.approx(real["requested"], rel=1e-4), name
+        assert found.allocated == pytest.approx(real["allocated"], rel=3.5e-3), name
+        if name != CAST:
+            assert found.reserved == pytest.approx(real["reserved"], rel=0.02), name
+    exact = [found.reserved == real["reserved"] for found, real in pairs.values()]
+    assert sum(exact) >= 0.9 * len(exact)
+
+
+def test_weights_moved_to_the_device_leave_nothing_behind() -> None:
+    told = timeline("gpt2_amp")
+    (tied,) = [one for one in told.program.parameters if len(one.names) > 1]
+    both = [
+        sum(size or 0 for _, size in requests(told, constructed=made)) for made in (True, False)
+    ]
+    assert both[0] - both[1] == tied.tensor.bytes
 
 
 # --- the judge can say no -----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from botec.analyses.count import parameter_count
-from botec.analyses.duration.run import Costs, Exchange, Run, compute_optimal
+from botec.analyses.duration.run import Costs, Exchange, Run, best_split
 from botec.analyses.duration.speeds import (
     ASSUMED,
     CALIBRATED,
@@ -320,7 +320,7 @@ def split_table(whole: Whole, timed: Timed) -> Table:
     operations = float(timed.products) * whole.best.steps * whole.devices
     own = parameter_count(timed.program.parameters)
     tokens = tokens_of(timed.program) * whole.best.steps * whole.devices
-    parameters, best = compute_optimal(operations)
+    parameters, best = best_split(operations)
     columns = (
         Column("for the same operations"), Column("parameters", "1"), Column("tokens", "1"),
         Column("tokens a parameter"),

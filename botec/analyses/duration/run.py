@@ -152,7 +152,7 @@ def link_of(device: Device, devices: int) -> float | None:
     return min(inside, IN_A_NODE * NETWORK.get(min(max(major, 8), 9), 25e9))
 
 
-def compute_optimal(operations: float) -> tuple[float, float]:
+def best_split(operations: float) -> tuple[float, float]:
     """Parameters and tokens that spend so many operations best, 6·N·D with D = 20·N."""
     parameters = math.sqrt(operations / (6 * TOKENS_A_PARAMETER))
     return parameters, TOKENS_A_PARAMETER * parameters
