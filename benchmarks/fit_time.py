@@ -39,6 +39,10 @@ PULL = 1e-4  # how strongly a class is held at its usual efficiency
 USUAL_OPERATIONS, USUAL_BYTES, USUAL_OVERHEAD, USUAL_SHARPNESS = 0.8, 0.7, 4e-6, 2.5
 BAND = (0.1, 0.9)
 KINDS = ("infer", "train")
+SHARDED = (
+    "Efficiencies of ops were fitted to timm's public timings on RTX 3090 and 4090, this device's "
+    "scalar to llm-foundry's of sharded training."
+)
 #: Classes no table has: near which one, what part of it, and whether its bytes are meant too.
 UNSEEN = {
     "attention, backward": ("attention", 0.8, True),  # Dao 2023, FlashAttention-2, section 4.1
@@ -57,7 +61,7 @@ MOST_OPERATIONS, MOST_BYTES = np.log((0.05, 1.35)), np.log((0.08, 1.6))
 OVERHEADS, POWERS = np.log((2e-6, 8e-6)), np.log((0.8, 7.0))
 #: Bands of a calibrated machine and of ops timed one by one: benchmarks/accuracy/time_here.py.
 HERE = {
-    "measured-here.infer": (0.85, 1.2), "measured-here.train": (0.85, 1.2),
+    "measured-here.infer": (0.83, 1.25), "measured-here.train": (0.83, 1.25),
     "exact.infer": (0.9, 1.12), "exact.train": (0.88, 1.15),
 }  # fmt: skip
 
@@ -416,18 +420,29 @@ def written(fitted: Fitted) -> str:
 def scalar_lines(fitted: Fitted) -> list[str]:
     """A scalar for each device somebody timed, and for each kind the mean of its devices'.
 
-    The data centre's come from sharded training of language models (benchmarks/sharded.py).
+    The data centre's come from sharded training of language models (benchmarks/sharded.py), and
+    have bands of their own: from other model sizes, and from the other device.
     """
-    found = dict(fitted.scalars)
-    for name in ("a100", "h100"):
-        rows = [one for one in sharded.rows() if one.device == name]
-        found[device(name).name] = sharded.scalars(rows, with_attention=False)[0]
-    lines, kinds = [], dict[str, list[float]]()
-    for name, scalar in found.items():
+    lines = []
+    for name, scalar in fitted.scalars.items():
         lines += [f"[devices.{name}]", f"scalar = {scalar:.4g}"]
-        kinds.setdefault(device(name).kind, []).append(np.log(scalar))
-    lines += ["", "# Of devices nobody timed, by their kind.", "[kinds]"]
-    return lines + [f'"{kind}" = {np.exp(np.mean(logs)):.4g}' for kind, logs in kinds.items()]
+    logarithms = []
+    for name in sharded.DEVICES:
+        scalar, _ = sharded.scalars(sharded.of(name), with_attention=False)
+        logarithms.append(np.log(scalar))
+        lines += [f"[devices.{device(name).name}]", f"scalar = {scalar:.4g}", f'note = "{SHARDED}"']
+        lines += limits(sharded.held_out(name, with_attention=False))
+    lines += ["", "# Of devices nobody timed, by their kind."]
+    own = np.exp(np.mean(np.log(list(fitted.scalars.values()))))
+    lines += ["[kinds.consumer]", f"scalar = {own:.4g}"]
+    lines += ['[kinds."data centre"]', f"scalar = {np.exp(np.mean(logarithms)):.4g}"]
+    return lines + limits([pair for one in sharded.DEVICES for pair in sharded.crossed(one)])
+
+
+def limits(found: Sequence[tuple[sharded.Row, float]]) -> list[str]:
+    """The band of rows beside their predictions."""
+    low, high = band(np.array([one.measured / predicted for one, predicted in found]))
+    return [f"low = {low:.4g}", f"high = {high:.4g}"]
 
 
 def shares(known: Mapping[str, float], multiplying: bool = True) -> list[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from scipy.optimize import minimize
 
 from botec.analyses.duration.run import exchange, link_of
@@ -29,6 +30,7 @@ DATA = Path(__file__).parent / "data"
 SHARE = 0.05  # of a collective's time shows though work could cover it; see :func:`scalars`
 OPTIMIZER = 28  # bytes read and written for a weight: weight, gradient, two averages in float32
 REACHED = 0.6  # of the bandwidth, by the optimizer
+DEVICES = ("a100", "h100")
 FARTHEST = 0.5  # an error in logarithms that counts no more than this
 
 
@@ -118,9 +120,31 @@ def scalars(chosen: Iterable[Row], with_attention: bool = True) -> tuple[float, 
     return math.exp(found.x[0]), math.exp(found.x[-1]) if with_attention else 1.0
 
 
+def of(name: str) -> list[Row]:
+    """The rows of a device."""
+    return [one for one in rows() if one.device == name]
+
+
+def crossed(name: str) -> list[tuple[Row, float]]:
+    """A device's rows from its data sheet, with the other device's scalar."""
+    others = [one for one in rows() if one.device != name]
+    scalar, _ = scalars(others, with_attention=False)
+    return [(one, one.predicted(scalar)) for one in of(name)]
+
+
+def coverage(found: Sequence[tuple[Row, float]]) -> float:
+    """The share of rows inside a band of 80 % that was made of the other model sizes' rows."""
+    inside = []
+    for one, predicted in found:
+        others = [other.measured / own for other, own in found if other.model != one.model]
+        low, high = np.quantile(others, (0.1, 0.9))
+        inside.append(low <= one.measured / predicted <= high)
+    return sum(inside) / len(inside)
+
+
 def held_out(name: str, with_attention: bool = True) -> list[tuple[Row, float]]:
     """Each row of a device predicted with scalars from the other model sizes' rows."""
-    own = [one for one in rows() if one.device == name]
+    own = of(name)
     found = []
     for model in dict.fromkeys(one.model for one in own):
         scalar, attention = scalars([one for one in own if one.model != model], with_attention)
@@ -131,7 +155,7 @@ def held_out(name: str, with_attention: bool = True) -> list[tuple[Row, float]]:
 def constant_share(name: str) -> list[tuple[Row, float]]:
     """The simpler predictor: six operations a parameter and token, and those of attention, at the
     share of the peak that the other sizes reach at the median."""
-    own = [one for one in rows() if one.device == name]
+    own = of(name)
     found = []
     for model in dict.fromkeys(one.model for one in own):
         others = [one.measured / model_work(one) for one in own if one.model != model]

@@ -207,7 +207,7 @@ def step_lstm(
     out, d_out = o * seen, seen[:, :, None] * d_o + (o * (1 - seen**2))[:, :, None] * d_after
     if cell.projection is not None:
         out = cell.projection @ out
-        d_out = (cell.projection @ d_out.reshape(n, -1)).reshape(-1, *d_out.shape[1:])
+        d_out = (cell.projection @ d_out.reshape(n, -1)).reshape(cell.outputs, *d_out.shape[1:])
     return numpy.concatenate([out, after]), numpy.concatenate([d_out, d_after])
 
 

@@ -122,14 +122,19 @@ def backward(part: Any, steps: int = 200, examples: int = 8, seed: int = 0) -> B
         end = output[:, -1] if part.batch_first else output[-1]
         (end * torch.randn_like(end)).sum().backward(retain_graph=True)
         assert x.grad is not None
-        lengths = x.grad.pow(2).sum(-1)
-        lengths = lengths.t() if part.batch_first else lengths
-        curve = 0.5 * lengths.clamp_min(1e-300).log().mean(1).flip(0)
+        logs = log_lengths(x.grad)
+        curve = (logs.t() if part.batch_first else logs).mean(1).flip(0)
         twin.zero_grad()
         output.pow(2).mean().backward()
         gradients = [one.grad for one in twin.parameters() if one.grad is not None]
         total = sum(float(one.pow(2).sum()) for one in gradients)
     return Backward(tuple(curve.tolist()), math.sqrt(total))
+
+
+def log_lengths(gradient: Any) -> Any:
+    """ln of the lengths along the last axis, of vectors whose squares no float64 holds too."""
+    top = gradient.abs().amax(-1).clamp_min(1e-307)
+    return top.log() + 0.5 * (gradient / top[..., None]).pow(2).sum(-1).clamp_min(1e-300).log()
 
 
 def copied(part: Any) -> Any:

@@ -60,6 +60,7 @@ class Subject:
         self.fields: dict[str, Any] = {"use_cache": False} if setting.checkpoint else {}
         self.choose_attention()
         self.loss = ""
+        self.held: Any = None
         self.checkpointing = parse_checkpointing(setting.checkpoint_how)
         self.capability = capability_of(setting.device)
         if setting.train and not self.trained:
@@ -145,6 +146,7 @@ class Subject:
             failure = failure if within(error, failure) else error
             raise explained(failure, self.source.name, point, self.module) from error
         finally:
+            self.held = None
             if not done or self.optimizer is None or self.setting.first_step:
                 for parameter in self.parameters:
                     parameter.grad = None
@@ -195,28 +197,29 @@ class Subject:
         if self.optimizer is not None:
             self.update(recorder)
         recorder.phase("end")
+        self.held = None
 
     def one_turn(
         self, recorder: Recorder, turn: int, positional: list[Any], named_inputs: Any
     ) -> None:
-        """Forward and backward of one micro-batch."""
+        """Forward and backward of one micro-batch; a loop holds its loss until the next one's."""
         recorder.phase("forward")
         begun = len(recorder.sizes)
         if turn == 0:
             self.drop_gradients("before")
         with autocast(self.setting.precision):
-            loss = self.loss_of(self.module(*positional, **named_inputs))
+            self.held = self.loss_of(self.module(*positional, **named_inputs))
             if self.setting.accumulate > 1:
-                loss = loss / self.setting.accumulate
+                self.held = self.held / self.setting.accumulate
         if self.scaler is not None:
-            loss = self.scaler.scale(loss)
+            self.held = self.scaler.scale(self.held)
         if turn == 0:
             self.drop_gradients("between")
         if self.turns > 1:
             self.tell_kept(recorder, begun, turn)
         recorder.phase("backward")
         with torch.autograd.set_multithreading_enabled(False):
-            loss.backward()
+            self.held.backward()
         for gradient in self.gradients():
             recorder.roles[recorder.place(gradient)] = ("gradient", "")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from botec.analyses.envelope import shift, upper_envelope
-from botec.poly import Floor, Poly, as_poly, symbol
+from botec.analyses.envelope import not_between, shift, upper_envelope
+from botec.poly import Floor, Poly, as_poly, at, symbol
 
 B, S = symbol("B"), symbol("S")
 WORDS = [as_poly(1), B, S, B * S, S**2, B * S**2, symbol(Floor("S", 3, 4)), B**2]
@@ -138,3 +138,22 @@ def test_shifting_moves_the_origin(seed: int, low_b: int, low_s: int, floor: int
         return total
 
     assert value(moved, away) == value(poly.terms, whole)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_layers_between_the_first_and_the_last_are_left_out(seed):
+    """Equal layers, a few peaks in each, going up by the same every time: the ends stay, and the
+    maximum is that of all; a step of another size is not taken for one of them."""
+    numbers = random.Random(seed)
+    rise, layers = random_poly(numbers, 1000), 40
+    peaks = random_polys(seed + 1, 3, 10**6)
+    polys = [one + rise * place for place in range(layers) for one in peaks]
+    polys[3 * 20] = polys[3 * 20] + symbol("B") * 10**9
+    rows = [[poly.terms.get(m, 0) for m in {m for p in polys for m in p.terms}] for poly in polys]
+    kept = not_between(rows)
+    assert len(kept) < len(polys) / 3
+    assert {0, 1, 2, 60, *range(len(polys) - 3, len(polys))} <= set(kept)
+    least = {"B": 1, "S": 1}
+    envelope = upper_envelope(polys, least)
+    for point in points(seed, least):
+        assert max(at(p, point) for p in envelope) == max(at(p, point) for p in polys)

@@ -70,7 +70,7 @@ def test_a_step_and_its_jacobian_are_autograds(kind):
     assert numpy.abs(after[:, 0] - real_step(model, x, state).detach().numpy()).max() < 1e-14
 
 
-# The issue of W^t: slopes of real back-propagation over 300 steps and 8 examples; both sides are
+# Slopes of real back-propagation over 300 steps and 8 examples; both sides are
 # means over finite runs, 0.003 and 0.005 off.
 @pytest.mark.parametrize(
     ("kind", "expected", "steps"), [("tanh", -0.572, 12), ("gru", -0.447, 15), ("lstm", -0.454, 15)]
@@ -97,7 +97,7 @@ SETTINGS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "units", "gain", "bias"), SETTINGS)
 def test_exponents_at_fifty_settings(kind, units, gain, bias):
-    """Within 0.015 of the slope of real back-propagation, plus both sides' own errors.
+    """Within 0.015 of the slope of real back-propagation.
 
     The recurrent weights are scaled by ``gain``, ``bias`` is added to an LSTM's forget gate (and
     to all biases of the others).
@@ -109,8 +109,10 @@ def test_exponents_at_fifty_settings(kind, units, gain, bias):
         model.bias_hh_l0[places] += bias
     ((cell,),) = cells_of(model, "float32")
     found = growth(cell, steps=600, warm=150)
-    slope = backward(model, 500, 8).slope(150, 480)
-    assert found.leading == pytest.approx(slope, abs=0.015 + 2 * found.error)
+    # float64 ends at e^-708: where gradients fall that far, the slope is that of the steps before
+    last = int(min(480, 600 / abs(found.leading)))
+    slope = backward(model, 500, 8).slope(last // 3, last)
+    assert found.leading == pytest.approx(slope, abs=0.015)
 
 
 def test_layers_on_top_of_each_other_and_both_ways():

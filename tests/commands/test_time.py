@@ -48,8 +48,10 @@ def test_the_page_says_what_bounds_it_and_draws_the_roof(say: Any) -> None:
 def test_amp_on_a_device_of_the_catalogue(say: Any) -> None:
     asked = ("--device", "a100-80gb", "--precision", "amp-bf16", "--train", "--json")
     found = answer(say("time", SMALL, "B=64", *asked))
-    assert found["setting"]["basis"] == "data-sheet"
+    assert found["setting"]["basis"] == "calibrated"
     assert found["setting"]["precision"] == "amp-bf16"
+    unseen = answer(say("time", SMALL, "B=64", "--device", "a30", "--json"))
+    assert unseen["setting"]["basis"] == "data-sheet"
 
 
 def test_a_run_costs_what_arithmetic_says(say: Any) -> None:

@@ -79,7 +79,7 @@ class Loop:
             self.output = self.model(*self.arguments, **self.keywords)
 
     def leave(self) -> None:
-        self.output = None
+        self.output = self.loss = None
         for weight in self.weights:
             weight.grad = None
 
@@ -97,7 +97,6 @@ class Loop:
 
     def backward(self) -> None:
         self.loss.backward()
-        self.loss = None
 
     def step(self) -> None:
         for weight, copy in zip(self.weights, self.copies, strict=False):
@@ -111,6 +110,7 @@ class Loop:
             weight.data.copy_(copy)
         if self.zero_grad in ("after", "keep"):
             self.update.zero_grad(set_to_none=self.zero_grad == "after")
+        self.loss = None
 
     def held(self) -> list[Any]:
         """Every tensor that is there before the first phase."""

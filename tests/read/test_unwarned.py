@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-from botec.read import read
-from botec.read.doors import open_source
-from botec.read.unwarned import CHECK, NOTE, silent, unwarned
+from botec.read import read  # noqa: E402
+from botec.read.doors import open_source  # noqa: E402
+from botec.read.unwarned import CHECK, NOTE, silent, unwarned  # noqa: E402
 
 if find_spec("transformers") is None:
     pytest.skip("transformers is not installed", allow_module_level=True)

@@ -30,5 +30,5 @@ def test_the_suffix_decides(path: str) -> None:
 
 
 def test_an_unknown_suffix_names_the_known() -> None:
-    with pytest.raises(UnknownName, match=r"-o a\.pdf: .*'\.pdf'; end it in \.json or .*\.txt"):
-        format_of("a.pdf")
+    with pytest.raises(UnknownName, match=r"-o a\.qqq: .*'\.qqq'; end it in .*\.json or "):
+        format_of("a.qqq")

@@ -150,7 +150,7 @@ def verdict(timed: Timed) -> list[str]:
     """What it rests on, what bounds it, how near it comes to the ideal."""
     speeds = timed.speeds
     bounds = dict.fromkeys(BOUNDS, 0.0)
-    for share in timed.durations.parted(lambda work: work.phase).values():
+    for share in timed.durations.shares(lambda work: work.phase).values():
         for name, seconds in share.bounds.items():
             bounds[name] += seconds
     whole = sum(bounds.values()) or 1.0
@@ -174,7 +174,7 @@ def verdict(timed: Timed) -> list[str]:
 
 def class_table(timed: Timed) -> Table:
     """Seconds by class of ops, with what bounds each and what it reaches."""
-    shares = timed.durations.parted(lambda work: work.name or VIEWS)
+    shares = timed.durations.shares(lambda work: work.name or VIEWS)
     rows = [
         (
             name, share.calls or share.views, share.seconds, f"{share.seconds / timed.step:.1%}",
@@ -204,8 +204,8 @@ def module_table(timed: Timed) -> Table:
     def part(work: Work) -> str:
         return group(program.scopes[work.scope])
 
-    by_phase = {phase: timed.durations.parted(part, (phase,)) for phase in phases}
-    every = timed.durations.parted(part, phases)
+    by_phase = {phase: timed.durations.shares(part, (phase,)) for phase in phases}
+    every = timed.durations.shares(part, phases)
     seconds = {name: share.seconds for name, share in every.items()}
     names = ordered(program.scopes, group, [seconds])
     rows = tuple(
@@ -233,7 +233,7 @@ def roofline(timed: Timed) -> Picture:
     peak, bandwidth = timed.peak or 1.0, timed.speeds.bandwidth or 1.0
     dots = {
         name: (share.operations / share.bytes, share.operations / share.seconds)
-        for name, share in timed.durations.parted(lambda work: work.name or VIEWS).items()
+        for name, share in timed.durations.shares(lambda work: work.name or VIEWS).items()
         if share.operations and share.bytes
     }
     across = [point[0] for point in dots.values()]

@@ -117,10 +117,10 @@ def speeds_of(device: Device, train: bool = False, scalar: float | None = None) 
     found = fitted()
     own = found["devices"].get(device.name)
     basis = CALIBRATED if own else SHEET
-    usual = own["scalar"] if own else found["kinds"].get(device.kind, 1.0)
-    factor = usual if scalar is None else scalar
+    entry = own or found["kinds"].get(device.kind) or {"scalar": 1.0}
+    factor = entry["scalar"] if scalar is None else scalar
     kind = "train" if train else "infer"
-    band = found["bands"][f"{basis}.{kind}"]
+    band = entry if "low" in entry else found["bands"][f"{basis}.{kind}"]
     return Speeds(
         title=device.title,
         basis=basis,
@@ -188,7 +188,7 @@ def check_precision(device: Device, precision: str) -> None:
 def notes(device: Device, basis: str) -> tuple[str, ...]:
     """What the reader must know of where the speeds come from."""
     found = fitted()
-    words = [found["note"]]
+    words = [found["devices"].get(device.name, {}).get("note", found["note"])]
     if basis == SHEET:
         words.append(
             f"Nothing was ever timed on {device.title} for this: its data sheet stands for it."

@@ -90,7 +90,7 @@ class Durations:
             self.of(work, here).seconds * work.times for work in self.work if work.phase in wanted
         )
 
-    def parted(
+    def shares(
         self, part: Callable[[Work], Any], phases: Iterable[str] = PHASES, **point: int
     ) -> dict[Any, Share]:
         """The same sum by any part of the work, largest first."""

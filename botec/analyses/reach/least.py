@@ -42,4 +42,4 @@ def needed(walk: Walk, node: Node, read: Read, source: int, needs: dict[int, int
     if not isinstance(link, Axes):
         return wanted if isinstance(walk.states.get(made), Comb) else 1
     _, step = link.walked.get(state.axis, (None, None))
-    return step.needed(wanted) if step is not None and state.inner * state.outer == 1 else 1
+    return step.needed(wanted) if step is not None else 1

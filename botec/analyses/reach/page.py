@@ -8,7 +8,7 @@ from typing import Any
 
 from botec.analyses.reach import Along, Reach
 from botec.analyses.reach.least import least_input
-from botec.analyses.reach.seen import Seen, causal
+from botec.analyses.reach.seen import Seen, causal, channels
 from botec.analyses.reach.walk import Misaligned
 from botec.graph import Graph
 from botec.ops.facts import kind_of
@@ -189,6 +189,9 @@ def features(along: Along) -> str:
     text = f"a place of {scope_of(one)} sees {counted(apart)}"
     if apart.stride is not None and apart.stride != 1:
         text += f", one every {plain(apart.stride)} places"
+    least, most = channels(along.without, number)
+    if least < most:
+        text += f", its channels {least} to {most} of the picture's {one.given}"
     if along.gated:
         covered = "all" if one.whole else str(one.covered)
         text += f"; with {gates_of(along)}, {covered} of {one.given}"
@@ -197,6 +200,8 @@ def features(along: Along) -> str:
 
 def counted(one: Seen) -> str:
     """``"427 places (more than the picture's 224)"``."""
+    if len(one.sizes) > 1:
+        return f"{' or '.join(map(str, one.sizes))} places, by its position"
     if one.dense is not None and one.dense < one.size:
         return f"{one.dense} of {one.size} places"
     more = f" (the picture has {one.given})" if one.size > one.given else ""

@@ -105,6 +105,17 @@ def border(state: Comb, made: int, given: int) -> float:
     return outside / made if made else 0.0
 
 
+def channels(walk: Walk, number: int) -> tuple[int, int]:
+    """The least and the most places of the real picture that entries at the middle place see."""
+    import numpy
+
+    state, field = walk.states[number], walk.fields[number]
+    if isinstance(state, Comb) and field.shape[state.axis] > 1:
+        field = field.take(field.shape[state.axis] // 2, state.axis)
+    counts = [walk.sets.masks[int(one)].bit_count() for one in numpy.unique(field)]
+    return min(counts), max(counts)
+
+
 def causal(walk: Walk, number: int) -> bool:
     """Whether output place ``o`` of some axis sees no input place after ``o``."""
     import numpy

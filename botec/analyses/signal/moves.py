@@ -366,3 +366,48 @@ def moved(run: Any, call: Any, part: Part, shape: Any, x: Value, back: bool = Fa
         for s, d in zip(call.arguments["shifts"], dims, strict=True)
     ]
     return replace(part, profile=numpy.roll(part.profile, shifts, dims))
+
+
+@rule("aten.glu")
+def gated(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """a σ(b) of the two halves of an axis: halves of one distribution, drawn apart."""
+    import numpy
+
+    x, dim = given["self"], node.call.arguments.get("dim", -1) % len(given["self"].shape)
+    half = x.shape[dim] // 2
+    first = taken(run, x, dim, range(half), drop=False)
+    second = taken(run, x, dim, range(half, 2 * half), drop=False)
+    a, b = first.outputs[0].one, second.outputs[0].one
+    moments = b.moments() - b.mean**2
+    other = b.mean + run.noise.gaussian(moments)
+    gate = 1 / (1 + numpy.exp(-other))
+    profile = normalised(narrowed(a.profile))[0]
+    value = replace(first.outputs[0], parts=(Part(a.size, a.z * gate, profile),))
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        from botec.analyses.signal.fold import total
+
+        if gradients[0] is None:
+            return {}
+        g = matched(gradients[0], value)[0]
+        sides = (gate, a.z * gate * (1 - gate))
+        back = [replace(g, z=g.z * slope, k=slope_correlations(g, slope)) for slope in sides]
+        spread = gradients[0].spread
+        ends = [
+            one.pull([Gradient((part,), spread)])["self"]
+            for one, part in zip((first, second), back, strict=True)
+            if one.pull is not None
+        ]
+        return {"self": total(*ends)}
+
+    return Outcome((value,), pull)
+
+
+def slope_correlations(g: Part, slope: Any) -> tuple[float, ...]:
+    """The correlations of a gradient behind independent slopes."""
+    square = float((slope[0] ** 2).mean())
+    pairs = ((0, 1), (0, 2), (0, 3), (1, 2))
+    return tuple(
+        own * float((slope[i] * slope[j]).mean()) / square if square > 0 else 0.0
+        for own, (i, j) in zip(g.told(), pairs, strict=True)
+    )

@@ -39,6 +39,8 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     if any(one.index for one in named.values()):
         return index_outcome(run, node, named)
     shape = run.shape(node.outputs[0])
+    if not broadcast(given.values(), shape):
+        return None
     left = None
     if node.call.op.removesuffix("_") in SUMS:
         from botec.analyses.signal.attention import without_mask
@@ -66,6 +68,14 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         return pulled(run, call, given, pieces, rows, gradients[0], value)
 
     return Outcome((value,), pull)
+
+
+def broadcast(given: Any, shape: tuple[int, ...]) -> bool:
+    """Whether the arguments make a result of ``shape`` entry by entry."""
+    import numpy
+
+    shapes = [one.shape if isinstance(one, Value) else one.array.shape for one in given]
+    return numpy.broadcast_shapes(*shapes) == shape
 
 
 def plain_twin(call: Call) -> Call:
