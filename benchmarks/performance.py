@@ -381,15 +381,14 @@ def contest(found: Mapping[str, Any], rival: str) -> list[str]:
     return [*lines, *(["", "No time: " + "; ".join(reasons) + "."] if reasons else [])]
 
 
-def medians_of_ratios(found: Mapping[str, Any], rival: str, way: str) -> float | None:
-    """The ratio in the middle of the models both sides answered."""
+def ratios_of(found: Mapping[str, Any], rival: str, way: str) -> list[float]:
+    """The ratios of the models both sides answered."""
     pairs = [
         (median(row.get("rival")), median(row.get(way)))
         for model in MODELS
         if (row := found.get(f"{rival}/{model}", {}))
     ]
-    ratios = [other / own for other, own in pairs if other and own]
-    return statistics.median(ratios) if ratios else None
+    return [other / own for other, own in pairs if other and own]
 
 
 def goals(found: Mapping[str, Any]) -> list[tuple[str, str, float | None, bool | None]]:
@@ -398,8 +397,9 @@ def goals(found: Mapping[str, Any]) -> list[tuple[str, str, float | None, bool |
     for rival, way, least in (
         ("fake", "pass", 7), ("meta", "pass", 3), ("fake", "closed", 3), ("tracker", "step", 50),
     ):  # fmt: skip
-        value = medians_of_ratios(found, rival, way)
-        what = f"{WAYS[way]} against {RIVALS[rival]}, median"
+        ratios = ratios_of(found, rival, way)
+        value = statistics.median(ratios) if ratios else None
+        what = f"{WAYS[way]} against {RIVALS[rival]}, median of {len(ratios)} of {len(MODELS)}"
         wanted.append((what, f"≥ {least} ×", value, value is not None and value >= least))
     for model, most in (("llama 405B", 2.0), ("deepseek_v3", 3.0)):
         value = (found.get(f"alone/{model}", {}).get("first") or [None])[0]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from botec.analyses.figures import Answers, figures
 from botec.analyses.formulas import formulas
 from botec.analyses.tables import sections
+from botec.devices import devices
+from botec.errors import BotecError
 from botec.inputs import Input
 from botec.program import Program, Setting
 from botec.read import again, read
-from botec.report import Report
+from botec.report import Formulas, Report
 
 ALWAYS = ("train", "optimizer", "precision", "device", "checkpoint", "loss")
+VARIED = {"precision": ("fp32", "amp-bf16", "bf16"), "optimizer": ("sgd", "adamw")}
+MOST_EVENTS = 50_000  # of a step that is read again for other choices
+MOST_LETTERS = 300_000  # of the formulas of all other choices, so that a page stays small
 
 
 def estimate(model: Any, *inputs: Input, **options: Any) -> Report:
@@ -25,6 +31,42 @@ def estimate(model: Any, *inputs: Input, **options: Any) -> Report:
     if isinstance(model, Program):
         return report(again(model, options))
     return report(read(model, *inputs, **options))
+
+
+def for_page(model: Any, *inputs: Input, told: Callable[[str], None], **options: Any) -> Report:
+    """The report with what a page's controls need: formulas of other choices, and devices.
+
+    ``told`` is given a line before each further reading. Raises :class:`BotecError`.
+    """
+    program = read(model, *inputs, **options)
+    others: list[Formulas] = []
+    if max(len(stream.kinds) for stream in program.streams) <= MOST_EVENTS:
+        for choice in choices(program.setting):
+            told(", ".join(choice.values()))
+            others += other(choice, model, inputs, {**options, **choice})
+            if sum(len(text) for one in others for text in one.values.values()) > MOST_LETTERS:
+                break
+    page = report(program)
+    known = {one.title: one.usable for one in devices() if one.usable is not None}
+    return replace(page, formulas=(*page.formulas, *others), devices=known)
+
+
+def choices(setting: Setting) -> Iterator[dict[str, str]]:
+    """Every other precision and, of a step that has one, optimizer."""
+    for precision in dict.fromkeys((setting.precision, *VARIED["precision"])):
+        optimizers = (setting.optimizer, *VARIED["optimizer"]) if setting.optimizer else ("",)
+        for optimizer in dict.fromkeys(optimizers):
+            if (precision, optimizer) != (setting.precision, setting.optimizer or ""):
+                named = {"optimizer": optimizer} if optimizer else {}
+                yield {"precision": precision, **named}
+
+
+def other(choice: dict[str, str], model: Any, inputs: Any, options: Any) -> tuple[Formulas, ...]:
+    """The formulas of a choice; none where the model or the optimizer refuses it."""
+    try:
+        return tuple(replace(one, choice=choice) for one in formulas(read(model, *inputs, **options)))
+    except BotecError:
+        return ()
 
 
 def report(program: Program) -> Report:

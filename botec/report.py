@@ -128,6 +128,43 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class Lived:
+    """A piece of memory on a timeline: alive from the moment ``born`` until the moment ``died``.
+
+    ``formula`` is its ``bytes`` at other sizes. ``module`` and ``op`` made it, of ``shape`` where
+    that is known; ``why`` says what keeps it alive.
+    """
+
+    born: int
+    died: int
+    bytes: int
+    formula: str
+    role: str
+    module: str
+    op: str
+    shape: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """A timeline of memory: the largest storages one by one, and all of them together.
+
+    ``total`` has the bytes of all that is alive, and their formula, at moments of its own, the
+    fullest among them. ``marks``, ``top`` and ``limit`` are as :class:`Layers` has them; ``end`` is
+    the last moment.
+    """
+
+    title: str
+    storages: tuple[Lived, ...]
+    total: tuple[tuple[int, int, str], ...]
+    end: int
+    marks: tuple[tuple[int, str], ...] = ()
+    top: tuple[int, str] | None = None
+    limit: tuple[float | int, str] | None = None
+
+
+@dataclass(frozen=True)
 class Text:
     """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning"."""
 
@@ -142,7 +179,7 @@ class Figures:
     keys: tuple[str, ...]
 
 
-Part: TypeAlias = Figures | Table | Picture | Layers | Text
+Part: TypeAlias = Figures | Table | Picture | Layers | Lifetimes | Text
 
 
 @dataclass(frozen=True)
@@ -158,19 +195,22 @@ class Formulas:
     """Figures that can be worked out anew where ``where`` holds, as Python text by their keys.
 
     ``where`` maps ``"fixed"``, ``"least"``, ``"most"`` and ``"step"`` to sizes by dimension, as
-    :class:`botec.program.Regime` has them; ``text`` says it in words.
+    :class:`botec.program.Regime` has them; ``text`` says it in words. ``choice`` names what was
+    chosen otherwise than the report's setting has it (``{"precision": "bf16"}``).
     """
 
     text: str
     where: Mapping[str, Mapping[str, int]]
     values: Mapping[str, str]
+    choice: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Report:
     """A whole page: what was asked of which model, every figure by key, sections, notes.
 
-    ``formulas`` let a page answer at other sizes; the first that holds is the one.
+    ``formulas`` let a page answer at other sizes; the first that holds is the one. ``devices`` are
+    memories in bytes, by the name of the device, that a page holds its peak against.
     """
 
     model: Mapping[str, Any]
@@ -180,6 +220,7 @@ class Report:
     notes: tuple[str, ...] = ()
     version: str = ""
     formulas: tuple[Formulas, ...] = ()
+    devices: Mapping[str, int] = field(default_factory=dict)
 
     def with_figures(self, figures: Mapping[str, Figure], notes: tuple[str, ...] = ()) -> Report:
         """This report with some figures replaced or added (the measured column, say)."""

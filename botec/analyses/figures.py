@@ -80,6 +80,7 @@ class Answers:
         return None, self.program.why or f"traced at {self.stream.regime} only"
 
     def status(self, total: Total) -> str:
+        """How sure a sum is: partial where ops are missing, exact where it was proved."""
         if total.missing:
             return "partial"
         return "exact" if self.proved else "complete"

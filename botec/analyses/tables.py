@@ -12,6 +12,7 @@ from botec.analyses.count import Total
 from botec.analyses.figures import Answers
 from botec.analyses.fit import on_its_device, where_seen
 from botec.analyses.memory import owner_of
+from botec.analyses.storages import lifetimes
 from botec.poly import at
 from botec.report import Column, Figures, Section, Table, Text
 
@@ -147,7 +148,8 @@ def memory_section(answers: Answers) -> Section:
     moment = f"The peak is in the {peak.phase} phase, at {peak.op or 'the start'} of {where}."
     if peak.phase == "optimizer":
         moment = f"The peak is in the optimizer's step, at {peak.op}."
-    return Section("Memory at the peak", (Text(moment), role_table(answers), peak_table(answers)))
+    parts = (Text(moment), role_table(answers), peak_table(answers), lifetimes(answers.memory))
+    return Section("Memory at the peak", parts)
 
 
 def role_table(answers: Answers) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from botec.analyses.cache import CACHE
 from botec.analyses.memory import Memory, owner_of
@@ -70,7 +71,7 @@ def standing_table(memory: Memory) -> Table:
         group[0] += memory.sizes[number]
         group[1] += 1
     order = sorted(sums.items(), key=lambda pair: -pair[1][0])
-    rows = [
+    rows: list[Any] = [
         (role, module, op, phase, many, size) for (role, module, op, phase), (size, many) in order
     ]
     rest = rows[MOST_ROWS:]

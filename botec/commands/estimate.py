@@ -1,5 +1,7 @@
 """``botec estimate MODEL``: everything about one step, in one page."""
 
+import click
+
 from botec.commands.answering import Answer
 from botec.commands.asking import Asked, question
 
@@ -9,6 +11,9 @@ ORDER = 10
 @question()
 def estimate(asked: Asked) -> Answer:
     """Everything about one step, in one page."""
-    from botec.estimate import estimate
+    from botec.estimate import estimate, for_page
+    from botec.write.progress import tell
 
+    if (click.get_current_context().params["file"] or "").lower().endswith(".html"):
+        return Answer(for_page(asked.model, *asked.inputs, told=tell, **asked.options))
     return Answer(estimate(asked.model, *asked.inputs, **asked.options))

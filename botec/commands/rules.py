@@ -21,7 +21,7 @@ OPTIONS = MODEL_OPTIONS[2:]
     *OPTIONS,
 )
 def rules(words: tuple[str, ...], model: str | None, **given: Any) -> Answer:
-    """The book of rules: sentence, formula, source, range, derivation, error.
+    """Rules of thumb: formula, source, range, derivation, error.
 
     \b
     botec rules

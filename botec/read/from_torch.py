@@ -7,7 +7,9 @@ one is a regime of its own. Where traces part, the reader gets the asked numbers
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -131,7 +133,8 @@ class Search:
         self.reasons: list[str] = []
         self.traces: dict[tuple[int, ...], Any] = {}
         self.signatures: dict[Any, Any] = {}
-        self.short = shorter(subject, asked)
+        with no_collection():
+            self.short = shorter(subject, asked)
         if self.short is not None:
             self.traces[tuple(asked.values())] = self.short.asked
         self.asked_trace = self.trace(asked)
@@ -150,6 +153,11 @@ class Search:
 
     def streams(self) -> tuple[Stream, ...]:
         """The regimes in the order they are asked: all free, one example, the asked point alone."""
+        with no_collection():
+            return self.all_streams()
+
+    def all_streams(self) -> tuple[Stream, ...]:
+        """The streams of every block, of few blocks where they may stand for many."""
         if self.short is None:
             return self.found()
         short, experts = self.short, self.experts
@@ -253,6 +261,8 @@ class Search:
                 parted = parted or str(error)
             except BotecError as error:
                 refused = refused or error.seen
+        if self.short is not None and parted:
+            raise NotPeriodicError("the reason names events, which shall be those of every block")
         reason = f"no formula in {', '.join(question.late or question.free)}"
         if not any(known.startswith(reason) for known in self.reasons):
             self.reasons.append(f"{reason}: {parted or refused}")
@@ -289,6 +299,19 @@ class Search:
             return
         text = f"the number of ops changes with it ({one:,} events against {two:,})"
         raise LoopError(text) if max(one, two) > 1.3 * min(one, two) else PartedError(text)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Many small objects are made that stay: looking through a framework's heap for cycles each
+    time would take longer than making them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class LoopError(PartedError):

@@ -6,8 +6,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botec.errors import BadInput
-from botec.report import Layers, Picture, Report
+from botec.errors import BadInput, MissingPackage
+from botec.report import Layers, Lifetimes, Picture, Report
 
 WIDE, HIGH = 7.0, 4.0  # inches of one picture
 
@@ -15,7 +15,8 @@ WIDE, HIGH = 7.0, 4.0  # inches of one picture
 def drawn(report: Report, kind: str) -> bytes:
     """The pictures of a report as a file of ``kind`` (``"svg"`` or ``"png"``), the same each time.
 
-    Raises :class:`BadInput` for a report without pictures.
+    Raises :class:`BadInput` for a report without pictures, :class:`MissingPackage` without
+    matplotlib.
     """
     held = io.BytesIO()
     made = figure(report)
@@ -36,23 +37,27 @@ def figure(report: Report, title: str = "") -> Any:
         about = f" called {title!r}" if title else ""
         do = "ask for one (botec learn MODEL --only reach), or write .json or .txt"
         raise BadInput(f"this answer has no picture{about}", do, "a picture")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        do = 'run pip install "botec[page]"'
+        raise MissingPackage("matplotlib is not installed", do, "a picture") from error
     made = Figure(figsize=(WIDE, HIGH * len(pictures)), layout="constrained")
     FigureCanvasAgg(made)
     for place, picture in enumerate(pictures):
         axes = made.add_subplot(len(pictures), 1, place + 1)
-        pile(axes, picture) if isinstance(picture, Layers) else draw(axes, picture)
+        how: Any = {Layers: pile, Lifetimes: outline}.get(type(picture), draw)
+        how(axes, picture)
     return made
 
 
-def pictures_of(report: Report, title: str = "") -> Iterator[Picture | Layers]:
+def pictures_of(report: Report, title: str = "") -> Iterator[Picture | Layers | Lifetimes]:
     """Every picture, in the order of the page."""
     wanted = title.lower()
     for section in report.sections:
         for part in section.parts:
-            if isinstance(part, (Picture, Layers)) and (
+            if isinstance(part, (Picture, Layers, Lifetimes)) and (
                 wanted in part.title.lower() or wanted in section.title.lower()
             ):
                 yield part
@@ -64,12 +69,25 @@ def pile(axes: Any, picture: Layers) -> None:
     known = [dict(one.points) for one in picture.layers]
     heights = [[one.get(moment, 0) for moment in moments] for one in known]
     axes.stackplot(moments, heights, labels=[one.title for one in picture.layers], step="post")
+    marked(axes, picture)
+    axes.set_ylabel(named("", picture.up.unit))
+
+
+def outline(axes: Any, picture: Lifetimes) -> None:
+    """What all storages take together; the single ones need a page to point at."""
+    moments, sizes, _ = zip(*picture.total, strict=True) if picture.total else ((), (), ())
+    axes.fill_between(moments, sizes, step="post", label="all that is alive")
+    marked(axes, picture)
+    axes.set_ylabel("[B]")
+
+
+def marked(axes: Any, picture: Layers | Lifetimes) -> None:
+    """The moments a timeline names, its limit, its title."""
     for moment, text in (*picture.marks, *([picture.top] if picture.top else [])):
         axes.axvline(moment, linewidth=0.5, color="gray")
         axes.annotate(text, (moment, 1), xycoords=("data", "axes fraction"), fontsize="x-small")
     if picture.limit:
         axes.axhline(picture.limit[0], linestyle="--", color="gray", label=picture.limit[1])
-    axes.set_ylabel(named("", picture.up.unit))
     axes.set_title(picture.title)
     axes.legend(fontsize="small")
 

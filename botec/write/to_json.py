@@ -14,6 +14,9 @@
                "curves": [{"title", "points": [[ACROSS, UP]]}]}
             | {"part": "layers", "title", "up": COLUMN, "layers": [{"title", "points"}],
                "marks": [[MOMENT, TEXT]], "top": [MOMENT, TEXT] | null, "limit": [UP, TEXT] | null}
+            | {"part": "lifetimes", "title", "storages": [[BORN, DIED, BYTES, FORMULA, ROLE, MODULE,
+               OP, SHAPE, WHY]], "total": [[MOMENT, BYTES, FORMULA]], "end": MOMENT,
+               "marks", "top", "limit"}
             | {"part": "text", "text", "kind"}
     COLUMN  = {"title", "unit"[, "apart"]}
 
@@ -28,7 +31,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any, NoReturn
 
@@ -41,7 +44,10 @@ from botec.report import (
     Figure,
     Figures,
     Layers,
+    Lifetimes,
+    Lived,
     Measured,
+    Part,
     Picture,
     Report,
     Ruled,
@@ -52,6 +58,7 @@ from botec.report import (
 from botec.write.places import placed
 
 SUFFIX = ".json"
+LIVED = tuple(one.name for one in fields(Lived))
 
 
 def write(report: Report) -> str:
@@ -118,9 +125,7 @@ def section_object(section: Section, figures: Mapping[str, Figure]) -> dict[str,
     return {"title": section.title, "parts": [part_object(part, figures) for part in section.parts]}
 
 
-def part_object(
-    part: Figures | Table | Picture | Layers | Text, figures: Mapping[str, Figure]
-) -> dict[str, Any]:
+def part_object(part: Part, figures: Mapping[str, Figure]) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"part": "text", "text": part.text, "kind": part.kind}
     if isinstance(part, Table):
@@ -135,6 +140,8 @@ def part_object(
         return picture_object(part)
     if isinstance(part, Layers):
         return layers_object(part)
+    if isinstance(part, Lifetimes):
+        return lifetimes_object(part)
     known = [key for key in part.keys if key in figures]
     return {
         "part": "figures",
@@ -168,6 +175,11 @@ def layers_object(pile: Layers) -> dict[str, Any]:
         "layers": [{"title": each.title, "points": plain(each.points)} for each in pile.layers],
         **{name: plain(getattr(pile, name)) for name in ("marks", "top", "limit")},
     }
+
+
+def lifetimes_object(part: Lifetimes) -> dict[str, Any]:
+    rows = [list(vars(one).values()) for one in part.storages]
+    return {"part": "lifetimes", **plain(vars(part)), "storages": plain(rows)}
 
 
 def whys_of(figure: Figure) -> dict[str, str]:
@@ -304,7 +316,7 @@ def section_from(section: Any, place: str) -> Section:
     return Section(field(entry, "title", str, place), tuple(part_from(p, place) for p in parts))
 
 
-def part_from(part: Any, place: str) -> Figures | Table | Picture | Layers | Text:
+def part_from(part: Any, place: str) -> Part:
     entry = object_in(part, place)
     kind = field(entry, "part", str, place)
     if kind == "figures":
@@ -315,9 +327,12 @@ def part_from(part: Any, place: str) -> Figures | Table | Picture | Layers | Tex
         return picture_from(entry, place)
     if kind == "layers":
         return layers_from(entry, place)
+    if kind == "lifetimes":
+        return lifetimes_from(entry, place)
     if kind == "text":
         return Text(field(entry, "text", str, place), field(entry, "kind", str, place))
-    raise broken(f"{place} has a part {kind!r}, none of figures, table, picture, layers, text")
+    known = "figures, table, picture, layers, lifetimes, text"
+    raise broken(f"{place} has a part {kind!r}, none of {known}")
 
 
 def table_from(entry: dict[str, Any], place: str) -> Table:
@@ -347,6 +362,11 @@ def layers_from(entry: dict[str, Any], place: str) -> Layers:
     place = f"picture {field(entry, 'title', str, place)!r}"
     up = column_from(entry.get("up"), place)
     layers = tuple(curve_from(each, place) for each in field(entry, "layers", list, place))
+    return Layers(entry["title"], up, layers, **named_places(entry, place))
+
+
+def named_places(entry: dict[str, Any], place: str) -> dict[str, Any]:
+    """The marks, the top and the limit of a timeline."""
     named = (Column("", "1"), Column(""))
     pairs: dict[str, Any] = {"marks": field(entry, "marks", list, place)}
     for one in pairs["marks"]:
@@ -355,7 +375,21 @@ def layers_from(entry: dict[str, Any], place: str) -> Layers:
         if (pair := entry.get(name)) is not None:
             check_row(pair, named, place)
         pairs[name] = pair
-    return Layers(entry["title"], up, layers, **frozen(pairs))
+    return frozen(pairs)
+
+
+def lifetimes_from(entry: dict[str, Any], place: str) -> Lifetimes:
+    place = f"picture {field(entry, 'title', str, place)!r}"
+    storage = tuple(Column(name, "1" if i < 3 else "") for i, name in enumerate(LIVED))
+    storages, total = (field(entry, name, list, place) for name in ("storages", "total"))
+    for row in storages:
+        check_row(row, storage, place)
+    for row in total:
+        check_row(row, (Column("moment", "1"), Column("bytes", "1"), Column("formula")), place)
+    return Lifetimes(
+        entry["title"], tuple(Lived(*row) for row in storages), frozen(total),
+        field(entry, "end", int, place), **named_places(entry, place),
+    )  # fmt: skip
 
 
 def curve_from(curve: Any, place: str) -> Curve:

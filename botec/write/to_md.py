@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from botec.report import Column, Figure, Figures, Layers, Picture, Report, Section, Table, Text
+from botec.report import Column, Figure, Figures, Layers, Lifetimes, Picture, Report, Section, Table, Text
 from botec.units import UNKNOWN, Quantity
 from botec.write.places import placed
 from botec.write.to_terminal import dimension_texts, step_text
@@ -40,7 +40,7 @@ def section_lines(section: Section, report: Report) -> Iterator[str]:
         elif isinstance(part, Text):
             quoted = part.kind == "formula"
             yield from ((f"    {part.text}" if quoted else escaped(part.text)), "")
-        elif isinstance(part, (Picture, Layers)):
+        elif isinstance(part, (Picture, Layers, Lifetimes)):
             yield from (f"*{escaped(part.title)}: a picture; write .html, .svg or .png.*", "")
 
 

@@ -14,7 +14,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botec.report import Figures, Layers, Picture, Report, Section, Table, Text
+from botec.report import Figures, Layers, Part, Picture, Report, Section, Table, Text
 from botec.units import Quantity
 from botec.write.figures import Block, Shape, block, block_lines, shape_of
 from botec.write.grid import Cell, clean, line, paragraph
@@ -112,9 +112,8 @@ def section_lines(
         yield from lines
 
 
-def part_lines(
-    part: Figures | Table | Picture | Layers | Text, figures: Block | None, shape: Shape, look: Look
-) -> list[Line]:
+def part_lines(part: Part, figures: Block | None, shape: Shape, look: Look) -> list[Line]:
+    """The lines of a part. Lifetimes have none: storages are many, and a page shows them."""
     if isinstance(part, Table):
         return table_lines(part, shape.width, look) if part.columns else []
     if isinstance(part, Picture):

@@ -221,7 +221,10 @@ def test_the_least_input_is_the_least_that_runs(name, made):
     assert min(size for size, out in sizes.items() if out >= made) == least
 
 
-@pytest.mark.parametrize(("name", "least"), [("alexnet", 63), ("squeezenet1_1", 17), ("vgg11", 32), ("convnext_tiny", 32)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("alexnet", 63), ("squeezenet1_1", 17), ("vgg11", 32), ("convnext_tiny", 32)],
+)
 def test_networks_run_from_the_least_size_on(name, least):
     """As the published ``min_size`` of their weights says, and as running them on shapes says."""
     make_importable()

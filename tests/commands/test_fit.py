@@ -109,6 +109,14 @@ def test_where_nothing_fits_is_exit_1(say: Any) -> None:
     assert say("fit", "mlp:400000-400000", "B=2", "--json").code == 1
 
 
+def test_a_network_without_parameters_is_answered_where_it_infers(say: Any, tmp_path: Any) -> None:
+    source = tmp_path / "empty.py"
+    source.write_text("from torch import nn\n\n\ndef net():\n    return nn.ReLU()\n")
+    asked = ("fit", f"{source}:net", "--input", "B,8", "B=4", *CARD)
+    assert figures(say(*asked, "--infer", "--json"))["memory.peak"] == 2 * 4 * 8 * 4
+    assert "no parameter that requires a gradient; use --infer" in say(*asked).wrong
+
+
 def test_a_batch_beyond_all_counting_does_not_fit(say: Any) -> None:
     said = say("fit", "mlp:8-8", f"B={10**17}", *CARD, "--json")
     assert said.code == 1

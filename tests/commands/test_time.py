@@ -50,7 +50,7 @@ def test_amp_on_a_device_of_the_catalogue(say: Any) -> None:
     found = answer(say("time", SMALL, "B=64", *asked))
     assert found["setting"]["basis"] == "calibrated"
     assert found["setting"]["precision"] == "amp-bf16"
-    unseen = answer(say("time", SMALL, "B=64", "--device", "a30", "--json"))
+    unseen = answer(say("time", SMALL, "B=64", "--device", "a10", "--json"))
     assert unseen["setting"]["basis"] == "data-sheet"
 
 

@@ -27,12 +27,11 @@ def inside(lines: list[str]) -> list[str]:
 
 
 def test_the_pile_is_as_high_as_its_layers() -> None:
+    """A row is 15 x 13/12/12 = 1.354 GiB, and filled where its middle is: 2, 8 and 14 GiB."""
     rows = inside(drawn())
-    heights = [sum(row[c : c + 1] in ("p", "a") for row in rows) for c in range(24)]
-    # 14 GiB of 15·13/12 in 12 rows, and 2 GiB where the hill is nothing.
-    assert heights[12] == max(heights)
-    assert heights[0] < heights[6] < heights[12] > heights[18]
-    assert {row[12:13] for row in rows[-1:]} == {"p"}
+    for moment, (weights, hill) in {0: (1, 0), 6: (1, 5), 12: (1, 9), 18: (1, 5)}.items():
+        column = "".join(row[moment : moment + 1] for row in reversed(rows)).rstrip(" ─")
+        assert column == "p" * weights + "a" * hill
 
 
 def test_where_the_top_is_and_where_phases_begin() -> None:

@@ -156,8 +156,7 @@ def verdict(timed: Timed) -> list[str]:
     whole = sum(bounds.values()) or 1.0
     parts = [f"{name} {seconds / whole:.0%}" for name, seconds in bounds.items() if seconds]
     found = [
-        f"On {speeds.title}, by {BASES[speeds.basis]} ({speeds.basis}). "
-        f"Four of five real steps take {speeds.low:.2f} to {speeds.high:.2f} times the figure.",
+        f"On {speeds.title}, by {BASES[speeds.basis]} ({speeds.basis}). {interval(speeds)}",
         f"Bound by {', '.join(sorted(parts, key=lambda text: -int(text.split()[-1][:-1])))}.",
     ]
     best = ideal(timed.durations, timed.answers.phases)
@@ -170,6 +169,13 @@ def verdict(timed: Timed) -> list[str]:
             f"at full peak and bandwidth the step takes {best / timed.step:.0%} of the time.{each}"
         )
     return found
+
+
+def interval(speeds: Speeds) -> str:
+    """How far a real step may lie from the figure."""
+    if speeds.basis == ASSUMED:
+        return f"A real step may take {speeds.low:.1f} to {speeds.high:.1f} times the figure."
+    return f"Four of five real steps take {speeds.low:.2f} to {speeds.high:.2f} times the figure."
 
 
 def class_table(timed: Timed) -> Table:

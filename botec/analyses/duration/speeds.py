@@ -129,7 +129,7 @@ def speeds_of(device: Device, train: bool = False, scalar: float | None = None) 
             (name, ""): constant(device.bandwidth * share / factor)
             for name, share in found["bytes"].items()
         },
-        overhead=found["overhead"][kind],
+        overhead=found["overhead"][kind] * factor,
         view=0.0,
         sharpness=found["sharpness"],
         low=band["low"],

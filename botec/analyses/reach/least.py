@@ -7,6 +7,7 @@ picture is a multiple of 32) no formula of windows knows: running it on shapes d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from botec.analyses.reach.comb import Comb
@@ -22,13 +23,20 @@ def least_input(walk: Walk, number: int, made: int = 1) -> int:
     for place in range(last, -1, -1):
         node = walk.graph.nodes[place]
         wanted = [number for number in node.results if number in needs]
-        if wanted:
-            for read in reach_of(node.call) or ():
-                source = argument(node, read)
-                if source is not None and source in walk.states:
-                    need = needed(walk, node, read, source, needs)
-                    needs[source] = max(needs.get(source, 1), need)
+        for source, need in needs_of(walk, node, needs) if wanted else ():
+            needs[source] = max(needs.get(source, 1), need)
     return needs.get(walk.source, 1)
+
+
+def needs_of(walk: Walk, node: Node, needs: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """What a node needs of each value it takes. One that moves entries by a table needs one."""
+    reads = reach_of(node.call)
+    if not reads:
+        yield from ((source, 1) for source in node.inputs if source in walk.states)
+    for read in reads or ():
+        source = argument(node, read)
+        if source is not None and source in walk.states:
+            yield source, needed(walk, node, read, source, needs)
 
 
 def needed(walk: Walk, node: Node, read: Read, source: int, needs: dict[int, int]) -> int:

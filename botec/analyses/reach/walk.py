@@ -20,7 +20,7 @@ from botec.analyses.reach.field import groups
 from botec.analyses.reach.sets import NOTHING, Sets, compact
 from botec.analyses.reach.tables import moved
 from botec.graph import Graph, Node
-from botec.ops.reach import GONE, WHOLE, Axes, Read, Reshaped, reach_of
+from botec.ops.reach import GONE, RESHAPED, WHOLE, Axes, Read, Reshaped, reach_of
 
 EVERYTHING, UNCLEAR = "everything", "unclear"
 State = Comb | str
@@ -84,8 +84,12 @@ class Walk:
         (made,) = node.results[:1]
         for source, table in tables:
             if source in self.fields:
-                shape = self.graph.values[source].shape
-                self.add(made, fields.picked(self.fields[source], table, shape), UNCLEAR, source)
+                shape, out = self.graph.values[source].shape, self.graph.values[made].shape
+                found = fields.picked(self.fields[source], table, shape)
+                state: State = UNCLEAR
+                if in_order(table, shape):
+                    state = self.carried(self.states[source], RESHAPED, shape, out) or UNCLEAR
+                self.add(made, found, state, source)
         self.settle(made)
 
     def follow(self, node: Node) -> None:
@@ -215,6 +219,13 @@ class Walk:
         if maker is None or maker.call.op not in ("aten.expand", "aten.clone", "aten.sigmoid"):
             return False
         return self.spread(maker.inputs[0], axis)
+
+
+def in_order(table: Any, given: Any) -> bool:
+    """Whether a table copies all entries in their order."""
+    import numpy
+
+    return table.size == prod(given) and bool((table.ravel() == numpy.arange(table.size)).all())
 
 
 def both(one: State, two: State) -> State:

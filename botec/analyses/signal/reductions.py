@@ -174,6 +174,11 @@ def mean_of_window(run: Any, part: Part, n: int) -> Part:
     return Part(part.size, z * math.sqrt(q / now) if now > 0 else z, one.profile)
 
 
+#: ln of the second moment behind a max pool: how far the rule below is off, a deviation. Windows
+#: of correlated entries are not exchangeable. A norm behind it makes it good.
+POOL_ERROR = 0.12
+
+
 @rule(
     "aten.max_pool2d_with_indices", "aten.max_pool3d_with_indices", "aten.max_pool2d",
     "aten.max_pool1d", "aten.adaptive_max_pool2d",
@@ -193,11 +198,13 @@ def max_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         for row in zip(x.shape[2:], shape[2:], kernel, stride, padding, dilation, strict=True)
     ]
     n = math.prod(kernel)
-    found = [largest(run, part, n) for part in x.parts]
+    close = closeness(kernel, x.shape[2:])
+    found = [largest(run, part, n, close) for part in x.parts]
     parts = tuple(one for one, _ in found)
     roles = (*x.roles[:2], *((("p", size),) for size in shape[2:]))
     windowed = tuple(replace(p, profile=over_windows(p.profile, meets)) for p in parts)
-    value = replace(x, shape=shape, roles=roles, parts=windowed)
+    spread = x.spread + POOL_ERROR**2
+    value = replace(x, shape=shape, roles=roles, parts=windowed, spread=spread)
     share = math.prod(shape[2:]) / math.prod(x.shape[2:])
     shared = overlap(kernel, stride)
 
@@ -206,7 +213,7 @@ def max_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
             return {}
         rows = zip(matched(gradients[0], value), x.parts, found, strict=True)
         back = tuple(won(run, g, own, chance, share, shared) for g, own, (_, chance) in rows)
-        return {"self": Gradient(back, gradients[0].spread)}
+        return {"self": Gradient(back, gradients[0].spread + POOL_ERROR**2)}
 
     rest = tuple(Missing("the places of the largest") for _ in node.outputs[1:])
     return Outcome((value, *rest), pull)
@@ -224,8 +231,18 @@ def over_windows(profile: Any, meets: Sequence[Any]) -> Any:
     return normalised(narrowed(profile))[0]
 
 
-def largest(run: Any, part: Part, n: int) -> tuple[Part, Any]:
-    """The largest of ``n`` exchangeable entries, and for each particle its chance to be it."""
+def closeness(kernel: Sequence[int], sizes: Sequence[int]) -> float:
+    """1 for a window that is small beside its map, 0 for one that is the whole of it."""
+    pairs = [(k - 1) / max(size - 1, 1) for k, size in zip(kernel, sizes, strict=True)]
+    return 1 - min(sum(pairs) / len(pairs), 1.0)
+
+
+def largest(run: Any, part: Part, n: int, close: float) -> tuple[Part, Any]:
+    """The largest of ``n`` exchangeable entries, and for each particle its chance to be it.
+
+    Positions far apart differ by how near the border they are, which examples do not: in a small
+    window entries are as alike as the same entry of two examples.
+    """
     import numpy
     from scipy.special import ndtr
 
@@ -238,7 +255,7 @@ def largest(run: Any, part: Part, n: int) -> tuple[Part, Any]:
 
     near = normal_correlation(ordered, part.correlation(POSITION) * q, mean**2, variance)
     example = normal_correlation(ordered, part.correlation(EXAMPLE) * q, mean**2, variance)
-    near = max(near, example)
+    near += (max(near, example) - near) * close
     common = correlations(1.0, min(example / near, 1.0) if near > 0 else 0.0, 0.0)
     base = run.noise.gaussian(common) * math.sqrt(near)
     best = numpy.full((4, samples), -numpy.inf)
