@@ -117,6 +117,7 @@ def short(value: Fraction, unit: Unit) -> str:
 
 
 def named(digits: str, name: str) -> str:
+    """A number with its unit's name behind it, where it has one."""
     return f"{digits} {name}".rstrip()
 
 

@@ -35,15 +35,19 @@ LAW: dict[str, set[str] | None] = {
     "calls": {"poly"},
     "inputs": {"calls", "errors"},
     "program": {"calls", "errors", "poly"},
-    "report": {"units", "write"},  # a report prints itself: at the last moment, in a method
+    "report": {"errors", "units", "write"},  # a report prints itself: at the last moment, in a method
     "ops": {"errors", "units", "poly", "calls"},
     "devices": {"errors", "units"},
     "analyses": {
-        *("program", "ops", "devices", "rules", "units", "report", "poly", "calls", "errors"),
+        *("program", "graph", "ops", "devices", "rules", "units", "report", "poly", "calls"),
+        "errors",
     },
     "rules": {"errors", "units", "poly", "calls", "devices", "ops", "report"},
     "write": {"report", "units", "errors"},
-    "read": {"archive", "program", "inputs", "ops", "devices", "poly", "calls", "errors", "units"},
+    "read": {
+        *("archive", "program", "graph", "inputs", "ops", "devices", "poly", "calls", "errors"),
+        "units",
+    },
     # The judges know nothing of the facts they judge; verify asks estimate, as any user would.
     "measure": {"inputs", "read", "report", "devices", "errors", "units", "estimate"},
     "archive": {"program", "poly", "calls", "errors"},

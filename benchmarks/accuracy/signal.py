@@ -85,8 +85,8 @@ PLAIN = {
     "50 × Linear, SiLU": (nn.SiLU, 1.6765324703),
 }
 PICTURES = {
-    "alexnet": 128, "vgg11": 64, "vgg16": 64, "squeezenet1_1": 64, "vgg16_bn": 64, "resnet18": 96,
-    "resnet50": 96, "resnext50_32x4d": 64, "wide_resnet50_2": 64, "densenet121": 64,
+    "alexnet": 128, "vgg11": 96, "vgg16": 96, "squeezenet1_1": 96, "vgg16_bn": 96, "resnet18": 96,
+    "resnet50": 96, "resnext50_32x4d": 96, "wide_resnet50_2": 96, "densenet121": 96,
     "googlenet": 96, "mobilenet_v2": 96, "mobilenet_v3_small": 96, "mnasnet0_5": 96,
     "shufflenet_v2_x1_0": 96, "efficientnet_b0": 96, "regnet_y_400mf": 96, "convnext_tiny": 96,
     "vit_b_16": 224, "swin_t": 112,
@@ -205,7 +205,9 @@ def introduction(medians: dict[str, list[float]], inside: list[int]) -> list[str
     return [
         f"Weights as each author draws them, normal inputs, a normal gradient of the output, "
         f"{SEEDS} networks drawn anew; predicted from the first one's weights. Numbers are medians "
-        "over modules (parameters) of |ln(predicted ÷ measured)|.",
+        "over modules (parameters) of |ln(predicted ÷ measured)|. Maps are small and batches of 4: a "
+        "norm whose statistics come from a few dozen values makes gradients that the prediction, "
+        "which takes them as settled, misses by more than with full ones.",
         "",
         f"Median network: signal {middle['signal']:.4f} with norms and {middle['plain']:.3f} "
         f"without, gradient {middle['gradient']:.3f}, weights' gradient {middle['weights']:.3f}. "

@@ -126,8 +126,10 @@ def section() -> str:
         INTRODUCTION, rows.table(HEADS, found["seen"]),
         "A device that the fit had not seen, from its data sheet (its families unseen too):",
         rows.table(HEADS, found["unseen"]),
-        "The farthest model of each of the worst families. efficientformer_v2 looks its attention "
-        "biases up and resizes inside the loop over its heads, which its ops do not show; models "
-        "with group norms run faster than casts to float32 would have it.",
+        "The farthest model of each of the worst families. Nobody here had the cards to find out "
+        "why. Slow ones have convolutions of unusual shapes (few channels over attention maps, "
+        "windows of 9, 48 groups), for which a library may choose a slow kernel; of those that "
+        "are faster than predicted many have group norms, which a flag of timm's benchmark keeps "
+        "in half precision.",
         worst,
     ))  # fmt: skip

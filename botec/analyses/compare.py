@@ -42,7 +42,7 @@ def rows(reports: Sequence[Report]) -> list[Row]:
     for key in keys:
         known = [report.figures.get(key) for report in reports]
         first = next(figure for figure in known if figure is not None)
-        values = tuple(figure and value_of(figure) for figure in known)
+        values = tuple(None if figure is None else value_of(figure) for figure in known)
         if any(value is not None for value in values):
             found.append(Row(key, first.title, first.unit, values))
     return found

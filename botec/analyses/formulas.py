@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from botec.analyses.count import MEASURES, Counts
 from botec.analyses.figures import maximum
@@ -48,7 +47,8 @@ def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
 
 def spans(program: Program) -> dict[str, tuple[str, ...]]:
     """The phases of the setting, and the whole step."""
-    last = 3 if program.setting.optimizer else 2
-    phases: Any = PHASES[:last] if program.setting.train else PHASES[:1]
-    found = {phase: (phase,) for phase in phases}
-    return {**found, "step": phases} if program.setting.train else found
+    if not program.setting.train:
+        return {"forward": PHASES[:1]}
+    phases = PHASES[: 3 if program.setting.optimizer else 2]
+    found: dict[str, tuple[str, ...]] = {phase: (phase,) for phase in phases}
+    return {**found, "step": phases}

@@ -13,19 +13,39 @@ class Direction(Protocol):
     """What was checked together: the gradient's promise beside what the loss did."""
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """The weights moved."""
+        ...
+
     @property
-    def promised(self) -> float: ...
+    def promised(self) -> float:
+        """What the gradient says."""
+        ...
+
     @property
-    def found(self) -> float: ...
+    def found(self) -> float:
+        """What the loss does."""
+        ...
+
     @property
-    def bound(self) -> float: ...
+    def bound(self) -> float:
+        """How far that is sure."""
+        ...
+
     @property
-    def step(self) -> float: ...
+    def step(self) -> float:
+        """How far the weights were moved."""
+        ...
+
     @property
-    def kinks(self) -> int: ...
+    def kinks(self) -> int:
+        """Signs that changed on the way."""
+        ...
+
     @property
-    def error(self) -> float: ...
+    def error(self) -> float:
+        """Their difference as a share."""
+        ...
 
 
 def ways_section(

@@ -98,7 +98,25 @@ def kept_numbers(answers: Answers) -> tuple[str, int] | None:
     return "numbers the optimizer keeps", kept // size
 
 
+def states(answers: Answers) -> tuple[str, int] | None:
+    """Weights, gradients and optimizer states together."""
+    from botec.analyses.memory_rules import states_of
+
+    if not answers.program.setting.train:
+        return None
+    return "weights, gradients and optimizer states", states_of(answers)
+
+
+def beside_states(answers: Answers) -> tuple[str, int] | None:
+    """What of the peak is neither weight, gradient nor state."""
+    kept = states(answers)
+    rest = answers.memory.fullest.bytes - kept[1] if kept else 0
+    return ("the peak beside weights, gradients and states", rest) if rest > 0 else None
+
+
 COUNTS = {
+    "memory.states": states,
+    "memory.beside_states": beside_states,
     "flops.forward.attention": attention_flops,
     "memory.peak.numbers.infer": peak_to_infer,
     "memory.peak.numbers.train": peak_to_train,
@@ -106,6 +124,7 @@ COUNTS = {
 }
 
 
+SMALL = 0.01  # of the count
 STANDING = {
     "activation": "activations",
     "temporary": "temporaries",
@@ -119,6 +138,8 @@ def difference(rule: Rule, given: float, count: float, words: Vocabulary) -> str
     if given == count:
         return "equal"
     parts = list(causes(rule, words))
+    if not parts and abs(given - count) < SMALL * abs(count):
+        return f"{count - given:+,} of small things it does not name"
     return "; ".join(parts) or f"outside its range: {rule.holds}"
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from botec.analyses.count import parameter_count
-from botec.analyses.figures import Answers, tokens_of
+from botec.analyses.figures import TWO_AVERAGES, Answers, tokens_of
 from botec.analyses.memory import weight_bytes
 from botec.calls import ITEM_BYTES, Call, Tensor
 from botec.ops.attention import operands
@@ -73,6 +73,41 @@ class Vocabulary:
     def item_bytes(self) -> int | None:
         """Bytes of one weight, where all have as many."""
         return single(ITEM_BYTES.get(p.tensor.dtype) for p in self.program.parameters)
+
+    # -- memory --------------------------------------------------------------------------------
+
+    @property
+    def two_averages(self) -> bool:
+        """Whether it is trained by an optimizer that keeps two averages."""
+        setting = self.program.setting
+        return setting.train and setting.optimizer in TWO_AVERAGES
+
+    @property
+    def adam_weights(self) -> int | None:
+        """Bytes of the weights, where Adam or its kin trains them."""
+        return self.weights if self.two_averages else None
+
+    @property
+    def adam_parameters(self) -> int | None:
+        """Numbers in the weights, where Adam or its kin trains them."""
+        return self.parameters if self.two_averages else None
+
+    @property
+    def inferred_weights(self) -> int | None:
+        """Bytes of the weights, where nothing is trained."""
+        return None if self.program.setting.train else self.weights
+
+    @property
+    def trained_examples(self) -> int | None:
+        """Examples of a training step."""
+        return self.examples if self.program.setting.train else None
+
+    @cached_property
+    def outputs_of_one(self) -> int | None:
+        """Bytes all ops of the forward pass make for one example."""
+        from botec.analyses.memory_rules import outputs_of
+
+        return outputs_of(self.answers.memory) // self.examples if self.examples else None
 
     # -- fully connected layers of one width ---------------------------------------------------
 
@@ -148,6 +183,7 @@ class Vocabulary:
         return found
 
     def sizes(self, tensor: Tensor) -> list[int]:
+        """A tensor's shape at the asked point."""
         return [at(size, self.program.asked) for size in tensor.shape]
 
     # -- what is looked up ---------------------------------------------------------------------

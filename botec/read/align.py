@@ -237,11 +237,19 @@ def merged_tensor(layouts: Sequence[Any], fit: Fit) -> Tensor:
     if len({len(shape) for shape in shapes}) > 1:
         raise PartedError("a tensor has another number of axes")
     shape = tuple(fit(tuple(sizes)) for sizes in zip(*shapes, strict=True))
-    strides = layouts[0][1]
-    expanded = tuple(
-        axis for axis, stride in enumerate(strides) if stride == 0 and shapes[0][axis] > 1
-    )
-    return Tensor(shape, dtype_name(layouts[0][2]), expanded)
+    return Tensor(shape, dtype_name(layouts[0][2]), expanded_axes(layouts))
+
+
+def expanded_axes(layouts: Sequence[Any]) -> tuple[int, ...]:
+    """The axes with stride 0, asked at the points where the axis has more than one entry."""
+    found = []
+    for axis in range(len(layouts[0][0])):
+        still = {layout[1][axis] == 0 for layout in layouts if layout[0][axis] > 1}
+        if len(still) > 1:
+            raise PartedError("a tensor is expanded at some points only")
+        if still == {True}:
+            found.append(axis)
+    return tuple(found)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -346,7 +354,7 @@ def compare_stream(stream: Stream, trace: Any) -> None:
 
 
 def call_differs(call: Call, signature: Signature, point: Point) -> str:
-    """Whether the shapes of a call at ``point`` are those that were traced."""
+    """Whether the layouts of a call at ``point`` are those that were traced."""
     if call.op != signature.info.name:
         return f"{signature.info.name} stands where {call.op} was"
     traced = merged_call([signature], at_one_point)
@@ -355,6 +363,8 @@ def call_differs(call: Call, signature: Signature, point: Point) -> str:
         sizes = tuple(s.at(**point) if isinstance(s, Poly) else s for s in expected.shape)
         if sizes != seen.shape:
             return f"{call.op} has shape {seen.shape} where the formula gives {sizes}"
+        if tuple(axis for axis in expected.expanded if sizes[axis] > 1) != seen.expanded:
+            return f"{call.op} is expanded otherwise"
     return ""
 
 

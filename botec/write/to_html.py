@@ -20,6 +20,7 @@ from botec.report import (
     Figure,
     Figures,
     Layers,
+    Lifetimes,
     Picture,
     Report,
     Section,
@@ -28,6 +29,7 @@ from botec.report import (
 )
 from botec.units import UNKNOWN, Quantity
 from botec.write.places import placed
+from botec.write.timeline import largest, timeline
 from botec.write.to_json import plain
 from botec.write.to_terminal import step_text
 
@@ -45,10 +47,9 @@ def write(report: Report) -> str:
     sections = [section_view(section, report, pictures) for section in report.sections]
     data = {
         "point": dimensions(report),
-        "formulas": [
-            {"text": one.text, "where": plain(one.where), "values": plain(one.values)}
-            for one in report.formulas
-        ],
+        "choice": choice_of(report),
+        "formulas": formulas_data(report),
+        "devices": plain(report.devices),
         "units": {key: figure.unit for key, figure in report.figures.items()},
         "pictures": pictures,
     }
@@ -59,6 +60,10 @@ def write(report: Report) -> str:
         point=dimensions(report),
         headlines=[figure_view(report.figures[k]) for k in HEADLINES if k in report.figures],
         live=bool(report.formulas and dimensions(report)),
+        choices=choices(report),
+        devices=dict(sorted(report.devices.items(), key=lambda one: (one[1], one[0]))),
+        priced="time.run" in report.figures,
+        asked=", ".join(f"{key}={size}" for key, size in dimensions(report).items()),
         sections=sections,
         notes=report.notes,
         version=report.version,
@@ -99,6 +104,28 @@ def embedded(data: Any) -> str:
     return text
 
 
+def formulas_data(report: Report) -> list[dict[str, Any]]:
+    """Formulas with the choice each is for."""
+    return [
+        {"text": one.text, "where": plain(one.where), "values": plain(one.values),
+         "choice": {**choice_of(report), **one.choice}}
+        for one in report.formulas
+    ]  # fmt: skip
+
+
+def choice_of(report: Report) -> dict[str, str]:
+    """What the report's own setting chose, of all that its formulas know otherwise."""
+    varied = {name for one in report.formulas for name in one.choice}
+    return {name: str(report.setting.get(name)) for name in sorted(varied)}
+
+
+def choices(report: Report) -> dict[str, list[str]]:
+    """The choices a page can offer, its own first."""
+    known = [choice_of(report), *(one.choice for one in report.formulas)]
+    found = {name: [one[name] for one in known if name in one] for name in choice_of(report)}
+    return {name: list(dict.fromkeys(values)) for name, values in found.items()}
+
+
 def dimensions(report: Report) -> dict[str, int]:
     """The sizes the report was asked at."""
     found = report.setting.get("dimensions") or {}
@@ -110,7 +137,8 @@ def section_view(
 ) -> dict[str, Any]:
     """A section as the template wants it; its pictures go into the embedded data."""
     parts = [view for part in section.parts for view in part_view(part, report, pictures)]
-    return {"title": section.title, "parts": parts}
+    still = any(one["kind"] != "figures" for one in parts)
+    return {"title": section.title, "parts": parts, "still": still}
 
 
 def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iterator[Any]:
@@ -124,6 +152,10 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         pictures.append(drawing(part))
         words = table_of(part)
         yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title, "table": words}
+    elif isinstance(part, Lifetimes):
+        pictures.append(timeline(part))
+        number = len(pictures) - 1
+        yield {"kind": "picture", "number": number, "title": part.title, "table": largest(part)}
     elif isinstance(part, Table) and part.columns:
         if tree := treemap(part):
             pictures.append(tree)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from botec.analyses.reach import reach
 from botec.analyses.reach.comb import Comb
@@ -183,6 +184,21 @@ def test_an_unknown_op_is_taken_for_everything_and_named(monkeypatch):
     assert (one.covered, one.exact) == (20, False)
     figures_of_it = figures(reach(graph, Executor()))
     assert {figure.counted.status for figure in figures_of_it.values()} == {"partial"}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, x: torch.linalg.cross(x, x.roll(1, 3), dim=2),
+        lambda m, x: functional.grid_sample(x, torch.zeros(len(x), 4, 4, 2) + 0.3),
+        lambda m, x: torch.fft.rfft(x, dim=2).abs(),
+        lambda m, x: x.sort(2).values,
+    ],
+)
+def test_what_is_not_exact_misses_nothing_and_says_so(function):
+    (missed, _), walk = judged(Do(function), 3, 3, 5, axis=2)
+    assert missed == 0
+    assert walk.graph.outputs[0] in walk.bounds
 
 
 def test_training_statistics_mix_all_places():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from botec.analyses.count import Counts
 from botec.errors import BadInput
 from botec.poly import Floor, Poly, symbol
 from botec.program import BIRTH, DEATH, OP, Setting
-from botec.read.align import Fit, PartedError, align, proves
+from botec.read.align import Fit, PartedError, align, expanded_axes, proves
 from botec.read.build import on_meta
 from botec.read.from_torch import read_source
 from botec.read.source import Source
@@ -383,3 +384,43 @@ def test_strided_windows_are_floors() -> None:
         there = {"B": 3, "H": side}
         if any(stream.regime.holds(there) for stream in program.streams):
             confirmed(program, module, "B", 3, "H", "H", **there)
+
+
+class Averaged(nn.Module):
+    """Its gradient is one number read at every place of a picture that may be a single place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, stride=32, padding=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.first(x).mean((2, 3))
+
+
+def test_what_is_expanded_is_asked_where_it_has_more_than_one_entry() -> None:
+    """The first point makes one place of the picture, which is neither expanded nor not."""
+    program = read(Averaged(), "B", 3, "H", "W", B=2, H=224, W=224)
+    assert program.why == ""
+    there = {"B": 4, "H": 175, "W": 177}
+    assert program.streams[0].regime.holds(there)
+    confirmed(program, Averaged(), "B", 3, "H", "W", **there)
+
+
+def test_a_proof_sees_what_is_expanded_otherwise() -> None:
+    found = traces(Small(), POINTS, X)
+    stream = aligned(found)
+    place = next(i for i, call in enumerate(stream.calls) if call.op == "aten.relu")
+    call = stream.calls[place]
+    wide = replace(call.arguments["self"], expanded=(1,))
+    calls = list(stream.calls)
+    calls[place] = replace(call, arguments={**call.arguments, "self": wide})
+    said = proves(replace(stream, calls=tuple(calls)), found[2], POINTS[2])
+    assert said == "aten.relu is expanded otherwise"
+
+
+def test_expanded_at_some_points_only_is_refused() -> None:
+    layouts = [((3, 4), (0, 1)), ((5, 4), (4, 1))]
+    assert expanded_axes([layouts[0], ((1, 4), (4, 1))]) == (0,)
+    assert expanded_axes([((1, 4), (0, 1))]) == ()
+    with pytest.raises(PartedError, match="a tensor is expanded at some points only"):
+        expanded_axes(layouts)

@@ -38,7 +38,7 @@ from botec.rules.time import operations_over_rate, ridge_point, step_is_three_fo
 
 VIEWS = "views"
 BASES = {
-    MEASURED: "measured on this machine",
+    MEASURED: "its own calibration",
     CALIBRATED: "public measurements of this device",
     SHEET: "its data sheet, with efficiencies measured on other devices",
     ASSUMED: "an assumption: nobody has measured it",
@@ -159,16 +159,28 @@ def verdict(timed: Timed) -> list[str]:
         f"On {speeds.title}, by {BASES[speeds.basis]} ({speeds.basis}). {interval(speeds)}",
         f"Bound by {', '.join(sorted(parts, key=lambda text: -int(text.split()[-1][:-1])))}.",
     ]
-    best = ideal(timed.durations, timed.answers.phases)
-    if timed.utilisation is not None and best:
-        rate = timed.program.asked
-        first = next(iter(rate), None)
-        each = f" {rate[first] / timed.step:,.4g} {first} a second." if first else ""
-        found.append(
-            f"Utilisation (MFU) {timed.utilisation:.1%} of the {timed.computed_in} peak; "
-            f"at full peak and bandwidth the step takes {best / timed.step:.0%} of the time.{each}"
-        )
+    if timed.utilisation is not None:
+        found.append(f"{utilisation(timed)}{speed(timed)}")
     return found
+
+
+def utilisation(timed: Timed) -> str:
+    """The share of the peak, and how much faster the ideal would be; caches can beat its roof."""
+    best = ideal(timed.durations, timed.answers.phases)
+    words = f"Utilisation (MFU) {timed.utilisation:.1%} of the {timed.computed_in} peak"
+    if best is None or best > timed.step:
+        return f"{words}."
+    share = best / timed.step
+    return f"{words}; at full peak and bandwidth the step takes {share:.0%} of the time."
+
+
+def speed(timed: Timed) -> str:
+    """How much of the first dimension a second."""
+    first, size = next(iter(timed.program.asked.items()), ("", 0))
+    if not first:
+        return ""
+    named = "examples" if first == "B" else f"of {first}"
+    return f" {round(size / timed.step):,} {named} a second."
 
 
 def interval(speeds: Speeds) -> str:

@@ -19,9 +19,9 @@ from botec.analyses.reach.least import least_input
 from botec.analyses.reach.seen import Seen, seen
 from botec.analyses.reach.walk import Walk, argument
 from botec.errors import UnknownName, nearest
-from botec.graph import Graph, Node
+from botec.graph import Graph
 from botec.ops.facts import multiplications
-from botec.ops.reach import Axes, reach_of
+from botec.ops.reach import Axes
 from botec.ops.reach.steps import Resampled, Spread, Window
 
 
@@ -52,15 +52,20 @@ class Along:
         return seen(self.without, number)
 
     @cached_property
-    def windows(self) -> tuple[int, ...]:
-        """The places of the nodes that walk this axis in windows: what makes a reach grow."""
-        return tuple(place for place, node in enumerate(self.walk.graph.nodes) if self.window(node))
+    def steps(self) -> dict[int, Window | Spread | Resampled]:
+        """Nodes (by their place) that walk this axis in windows, and how."""
+        found = {place: self.step(place) for place in self.without.reads}
+        return {place: step for place, step in found.items() if step is not None}
 
-    def window(self, node: Node) -> Window | Spread | Resampled | None:
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The places of these nodes: what makes a reach grow."""
+        return tuple(self.steps)
+
+    def step(self, place: int) -> Window | Spread | Resampled | None:
         """The step of a node along this axis, where it is more than place by place."""
-        if not any(number in self.without.states for number in node.inputs):
-            return None
-        for read in reach_of(node.call) or ():
+        node = self.without.graph.nodes[place]
+        for read in self.without.reads[place]:
             source = argument(node, read)
             state = self.without.states.get(-1 if source is None else source)
             if isinstance(state, Comb) and isinstance(read.link, Axes):
@@ -133,13 +138,13 @@ class Reach:
         Go Deeper?, calls such layers unproductive). Ops that slide no window are not among them.
         """
         places = sorted({place for along in self.axes for place in along.windows})
-        return tuple(place for place in places if self.is_saturated(self.graph.nodes[place]))
+        return tuple(place for place in places if self.is_saturated(place))
 
-    def is_saturated(self, node: Node) -> bool:
+    def is_saturated(self, place: int) -> bool:
         """Whether a node's input sees everything on every axis it slides along."""
-        found = []
+        node, found = self.graph.nodes[place], []
         for along in self.axes:
-            step = along.window(node)
+            step = along.steps.get(place)
             if step is None or getattr(step, "kernel", 1) == 1:
                 continue
             sources = [number for number in node.inputs if number in along.without.fields]

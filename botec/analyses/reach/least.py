@@ -13,7 +13,7 @@ from typing import Any
 from botec.analyses.reach.comb import Comb
 from botec.analyses.reach.walk import Walk, argument
 from botec.graph import Node
-from botec.ops.reach import Axes, Read, reach_of
+from botec.ops.reach import Axes, Read
 
 
 def least_input(walk: Walk, number: int, made: int = 1) -> int:
@@ -23,14 +23,14 @@ def least_input(walk: Walk, number: int, made: int = 1) -> int:
     for place in range(last, -1, -1):
         node = walk.graph.nodes[place]
         wanted = [number for number in node.results if number in needs]
-        for source, need in needs_of(walk, node, needs) if wanted else ():
+        for source, need in needs_of(walk, place, needs) if wanted else ():
             needs[source] = max(needs.get(source, 1), need)
     return needs.get(walk.source, 1)
 
 
-def needs_of(walk: Walk, node: Node, needs: dict[int, int]) -> Iterator[tuple[int, int]]:
+def needs_of(walk: Walk, place: int, needs: dict[int, int]) -> Iterator[tuple[int, int]]:
     """What a node needs of each value it takes. One that moves entries by a table needs one."""
-    reads = reach_of(node.call)
+    node, reads = walk.graph.nodes[place], walk.reads.get(place)
     if not reads:
         yield from ((source, 1) for source in node.inputs if source in walk.states)
     for read in reads or ():

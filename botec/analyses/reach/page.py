@@ -94,8 +94,7 @@ def section(found: Reach) -> Section:
     """The page."""
     parts: list[Any] = [Text(sentence) for sentence in sentences(found)]
     parts.append(Figures(tuple(figures(found))))
-    for names, along in distinct(found):
-        rows = tuple(rows_of(found, along))
+    for names, along, rows in distinct(found):
         if rows:
             parts.append(Table(f"Layers, along {names}", COLUMNS, rows))
         if along.without.misaligned:
@@ -105,9 +104,9 @@ def section(found: Reach) -> Section:
     return Section("Reach", tuple(parts))
 
 
-def distinct(found: Reach) -> list[tuple[str, Along]]:
-    """The axes whose tables differ, those that agree named together."""
-    kept: list[tuple[str, Along, Any]] = []
+def distinct(found: Reach) -> list[tuple[str, Along, tuple[Any, ...]]]:
+    """The axes whose rows differ, those that agree named together, with their rows."""
+    kept: list[tuple[str, Along, tuple[Any, ...]]] = []
     for along in found.axes:
         rows = tuple(rows_of(found, along))
         for place, (names, other, known) in enumerate(kept):
@@ -116,7 +115,7 @@ def distinct(found: Reach) -> list[tuple[str, Along]]:
                 break
         else:
             kept.append((along.name, along, rows))
-    return [(names, along) for names, along, _ in kept]
+    return kept
 
 
 def rows_of(found: Reach, along: Along) -> Iterator[tuple[Any, ...]]:

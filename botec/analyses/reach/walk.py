@@ -60,6 +60,7 @@ class Walk:
         self.statistics: list[str] = []
         self.misaligned: list[Misaligned] = []
         self.globally: list[int] = []
+        self.reads: dict[int, list[Read]] = {}  # by the node's place; nothing where a table moves
         for place, node in enumerate(graph.nodes):
             self.visit(place, node)
 
@@ -73,7 +74,7 @@ class Walk:
         if tables is not None:
             self.copy(node, tables)
         else:
-            self.follow(node)
+            self.follow(place, node)
         for number in node.results:
             seen = self.states.get(number) == EVERYTHING
             if seen and not any(self.states.get(one) == EVERYTHING for one in node.inputs):
@@ -92,13 +93,14 @@ class Walk:
                 self.add(made, found, state, source)
         self.settle(made)
 
-    def follow(self, node: Node) -> None:
+    def follow(self, place: int, node: Node) -> None:
         """A node whose op has told what it reads."""
         reads = reach_of(node.call)
         outputs = list(node.outputs)
         if reads is None:
             self.unknown[node.call.op] += 1
             reads = everything_read(node)
+        self.reads[place] = reads
         dropped = self.gate(node)
         for read in reads:
             source = argument(node, read)

@@ -141,18 +141,7 @@ def standard(
     z = recoloured(z, wanted * after)
     now = float((z[SELF] ** 2).mean())
     z = z * math.sqrt(after / now) if now > 0 else z
-    return Part(part.size, z, profile), numpy.asarray(inverse) * few(moments, own, over, even)
-
-
-def few(moments: Any, own: Any, over: Mapping[str, int], even: float) -> float:
-    """E[1/s²] E[s²] of a sample variance s²: 1/(1 - Var s²), (n - 1)/(n - 3) for n draws.
-
-    Its variance is twice the mean square of the correlations left between the entries.
-    """
-    left = (moments - own) / max(float(moments[0, 0] - own[0, 0]), LEAST)
-    left[range(4), range(4)] = 1.0
-    variance = 2 * pair_mean(left**2, over, "", even)
-    return 1 / (1 - min(max(variance, 0.0), 0.8))
+    return Part(part.size, z, profile), numpy.asarray(inverse)
 
 
 def affined(run: Any, hat: Value, given: Mapping[str, Any], affine: int) -> tuple[Value, Any]:

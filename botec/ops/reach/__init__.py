@@ -27,6 +27,15 @@ from botec.ops.reach.steps import SAME, Listed, Step
 
 Fact = Callable[[Call], "list[Read] | None"]
 REACH: dict[str, Fact] = {}
+# Counted among the pointwise ops, and yet an output sees more than its own place.
+NOT_BY_PLACE = {
+    f"aten.{name}"
+    for name in (
+        *("cross", "linalg_cross", "isin", "equal", "glu_backward", "glu_jvp", "_is_any_true"),
+        *("_is_all_true", "_compute_linear_combination", "_fused_moving_avg_obs_fq_helper"),
+        *("_amp_update_scale", "_amp_foreach_non_finite_check_and_unscale"),
+    )
+}
 GONE = -1
 
 
@@ -111,7 +120,8 @@ def elementwise(call: Call) -> list[Read] | None:
     """Of the ops the book calls pointwise: place by place, arguments broadcast."""
     from botec.ops.facts import kind_of
 
-    return pointwise(call) if kind_of(call) == "pointwise" else None
+    by_place = kind_of(call) == "pointwise" and call.op.removesuffix("_") not in NOT_BY_PLACE
+    return pointwise(call) if by_place else None
 
 
 def pointwise(call: Call) -> list[Read]:
