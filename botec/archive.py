@@ -17,7 +17,17 @@ from typing import Any
 from botec.calls import Call, Tensor
 from botec.errors import BadInput
 from botec.poly import Floor, Log2, Monomial, Poly
-from botec.program import Kept, Parameter, Program, Regime, Setting, Storage, Stream, verify
+from botec.program import (
+    Kept,
+    Kernels,
+    Parameter,
+    Program,
+    Regime,
+    Setting,
+    Storage,
+    Stream,
+    verify,
+)
 
 SUFFIX = ".botec"
 FORMAT = 1
@@ -103,7 +113,29 @@ def packed_stream(stream: Stream) -> dict[str, Any]:
         "index": list(stream.index),
         "scopes": list(stream.scopes),
         "repeated": stream.repeated,
+        "kernels": packed_kernels(stream.kernels),
     }
+
+
+def packed_kernels(kernels: Kernels | None) -> Any:
+    """The generation, and the strides of the calls that have some, by the call's place."""
+    if kernels is None:
+        return None
+    known = {str(place): strides for place, strides in enumerate(kernels.strides) if strides}
+    named = {
+        place: {name: value_out(one) for name, one in strides.items()}
+        for place, strides in known.items()
+    }
+    return [kernels.capability, named]
+
+
+def unpacked_kernels(data: Any, count: int) -> Kernels | None:
+    if data is None:
+        return None
+    capability, known = data
+    named = (known.get(str(place), {}) for place in range(count))
+    strides = ({name: value_in(one) for name, one in each.items()} for each in named)
+    return Kernels(capability, tuple(strides))
 
 
 def unpacked_stream(data: Mapping[str, Any]) -> Stream:
@@ -118,6 +150,7 @@ def unpacked_stream(data: Mapping[str, Any]) -> Stream:
         array("i", data["index"]),
         array("i", data["scopes"]),
         data.get("repeated", 1),
+        unpacked_kernels(data.get("kernels"), len(data["calls"])),
     )
 
 

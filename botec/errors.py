@@ -7,7 +7,7 @@ Every error states what was asked, what was seen, and what to do. Lower rooms ra
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 
 class BotecError(Exception):
@@ -59,7 +59,15 @@ def one_line(text: str, most: int = LONGEST) -> str:
     return words if len(words) <= most else f"{words[:most]}…"
 
 
+FAR = 0.3  # of the likeness of two names, which is 1 for the same
+
+
 def nearest(name: str, known: Iterable[str], most: int = 3) -> str:
-    """``"did you mean a, b?"``, or ``""`` where nothing is near."""
-    found = get_close_matches(name, list(known), n=most, cutoff=0.5)
+    """``"did you mean a, b?"``, or ``""`` where nothing is near.
+
+    Names much farther off than the nearest are left out.
+    """
+    near = get_close_matches(name, list(known), n=most, cutoff=0.5)
+    likeness = [SequenceMatcher(None, one, name).ratio() for one in near]
+    found = [one for one, like in zip(near, likeness, strict=True) if like > max(likeness) - FAR]
     return f"did you mean {', '.join(found)}?" if found else ""

@@ -122,6 +122,18 @@ class Regime:
 
 
 @dataclass(frozen=True, eq=False)
+class Kernels:
+    """Whose kernels run a stream's calls, where they take memory of their own.
+
+    ``capability`` is a CUDA generation (80 for sm_80). ``strides[i]`` are those of the tensors that
+    ``calls[i]`` was given, by the arguments' names, for the calls whose kernels look at them.
+    """
+
+    capability: int
+    strides: tuple[Mapping[str, tuple[Size, ...]], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Stream:
     """What a step does, in order, as three parallel rows of whole numbers.
 
@@ -130,7 +142,8 @@ class Stream:
     An op is followed by the births it caused; what dies because of it comes after them.
 
     A step of several micro-batches has two of them here; the later one, from the second ``forward``
-    on up to the optimizer, stands for ``repeated`` equal ones.
+    on up to the optimizer, stands for ``repeated`` equal ones. ``kernels``, where there are any,
+    take more memory inside the ops, which is not in the rows: how much is chosen at a point.
     """
 
     regime: Regime
@@ -140,6 +153,7 @@ class Stream:
     index: array[int]
     scopes: array[int]
     repeated: int = 1
+    kernels: Kernels | None = None
 
     def events(self) -> Iterator[tuple[int, int, int]]:
         """``(kind, index, scope)`` one after the other."""

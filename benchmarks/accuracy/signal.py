@@ -205,9 +205,9 @@ def introduction(medians: dict[str, list[float]], inside: list[int]) -> list[str
     return [
         f"Weights as each author draws them, normal inputs, a normal gradient of the output, "
         f"{SEEDS} networks drawn anew; predicted from the first one's weights. Numbers are medians "
-        "over modules (parameters) of |ln(predicted ÷ measured)|. Maps are small and batches of 4: a "
-        "norm whose statistics come from a few dozen values makes gradients that the prediction, "
-        "which takes them as settled, misses by more than with full ones.",
+        "over modules (parameters) of |ln(predicted ÷ measured)|. Maps are small, batches of "
+        "4: a norm whose statistics come from a few dozen values makes gradients that the "
+        "prediction, which takes them as settled, misses by more than with full ones.",
         "",
         f"Median network: signal {middle['signal']:.4f} with norms and {middle['plain']:.3f} "
         f"without, gradient {middle['gradient']:.3f}, weights' gradient {middle['weights']:.3f}. "

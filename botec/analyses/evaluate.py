@@ -21,9 +21,19 @@ def at_points(
     Results beyond 2**62 are floats in arrays. Raises :class:`OutsideRegime` where a point lies in
     no regime, :class:`BadInput` for a dimension the program does not have.
     """
+    return by_stream(program, lambda stream, point: largest_at(formulas(stream), point), values)
+
+
+def by_stream(
+    program: Program, value: Callable[[Stream, dict[str, Any]], Any], values: dict[str, Any]
+) -> Any:
+    """``value(stream, point)`` of the stream that holds at each point: numbers, or whole arrays.
+
+    Raises as :func:`at_points` does.
+    """
     point = {name: whole(name, size) for name, size in program.point(values).items()}
-    if all(isinstance(value, int) for value in point.values()):
-        return max(at(formula, point) for formula in formulas(program.stream(point)))
+    if all(isinstance(size, int) for size in point.values()):
+        return value(program.stream(point), point)
     import numpy as np
 
     arrays = dict(zip(point, np.broadcast_arrays(*point.values()), strict=True))
@@ -33,7 +43,7 @@ def at_points(
         chosen = left & inside(stream.regime, arrays)
         if chosen.any():
             inner = {name: array[chosen] for name, array in arrays.items()}
-            parts.append((chosen, largest(formulas(stream), inner)))
+            parts.append((chosen, value(stream, inner)))
             left &= ~chosen
     if left.any():
         first = ", ".join(f"{name}={array[left][0]}" for name, array in arrays.items())
@@ -46,6 +56,13 @@ def at_points(
     for chosen, part in parts:
         result[chosen] = part
     return result
+
+
+def largest_at(formulas: tuple[Any, ...], point: dict[str, Any]) -> Any:
+    """The maximum over formulas at one point, or at each of many."""
+    if all(isinstance(size, int) for size in point.values()):
+        return max(at(formula, point) for formula in formulas)
+    return largest(formulas, point)
 
 
 def whole(name: str, size: Any) -> Any:

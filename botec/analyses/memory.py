@@ -13,7 +13,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from botec.analyses.envelope import upper_envelope
-from botec.analyses.evaluate import at_points
+from botec.analyses.evaluate import by_stream
+from botec.analyses.kernels.choices import representative
+from botec.analyses.kernels.weaving import woven
 from botec.poly import Poly, as_poly, at, plain
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Program, Storage, Stream
 
@@ -48,7 +50,7 @@ class Memory:
 
         Raises :class:`botec.errors.OutsideRegime` for a point that lies in no regime.
         """
-        return at_points(self.program, peak_envelope, {**self.point, **values})
+        return peak_of(self.program, {**self.point, **values})
 
     @cached_property
     def fullest(self) -> Peak:
@@ -115,7 +117,25 @@ def memory(program: Program, **point: int) -> Memory:
     Raises :class:`botec.errors.OutsideRegime` where no stream holds there.
     """
     values = program.point(point)
-    return Memory(program, program.stream(values), values)
+    return Memory(program, woven(program.stream(values), values), values)
+
+
+def peak_of(program: Program, values: dict[str, Any]) -> Any:
+    """The peak at a point or at many, with what kernels take by the choices they make there.
+
+    Raises :class:`botec.errors.OutsideRegime` for a point that lies in no regime.
+    """
+    from botec.analyses.kernels.peaks import peak_at
+
+    return by_stream(program, peak_at, values)
+
+
+def peak_formulas(program: Program, stream: Stream) -> tuple[Any, ...]:
+    """The peak of one stream as formulas, by the choices kernels make at the asked point.
+
+    On a CUDA device they hold wherever the kernels choose so, which :func:`peak_of` need not know.
+    """
+    return peak_envelope(woven(stream, representative(program, stream)))
 
 
 def owner_of(program: Program, storage: Storage) -> int:

@@ -127,7 +127,10 @@ def remember_debug(context: click.Context, option: click.Parameter, value: bool)
 OUTPUT_OPTIONS = (
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     click.option(
-        "-o", "file", metavar="FILE", help="Write to FILE, its format by its suffix: .json, .txt."
+        "-o",
+        "file",
+        metavar="FILE",
+        help="Write to FILE, its format by its suffix: .html, .json, .md, .txt, .svg, .png.",
     ),
     click.option("--plain", is_flag=True, help="No lines drawn, no colour."),
     click.option(

@@ -66,14 +66,20 @@ def cell_of(weights: Any) -> Any:
 
 
 def real_runs(model: Any) -> dict[str, tuple[float, float]]:
-    """The slope of real back-propagation and the gradient's norm, by the layer's name."""
+    """The slope of real back-propagation and the gradient's norm, by the layer's name.
+
+    Layers of one module share them: a gradient takes the slowest way.
+    """
     from botec.measure.recurrent import backward
 
     found = {}
     for name, part in model.named_modules():
         if hasattr(part, "mode") and hasattr(part, "input_size"):
             one = backward(part)
-            found[f"{name}_l0".lstrip(".")] = (one.slope(40, 160), one.norm)
+            for layer in range(part.num_layers):
+                for end in ("", "_reverse"):
+                    place = f"{name}_l{layer}{end}".lstrip(".")
+                    found[place] = (one.slope(40, 160), one.norm)
     return found
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from botec.ops.cuda.layouts import is_channels_last
 from botec.read import recurrent_on_cuda
-from botec.read.kernels import is_channels_last
 
 aten = torch.ops.aten
 HALF = (torch.float16, torch.bfloat16)

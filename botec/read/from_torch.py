@@ -17,16 +17,17 @@ from botec.calls import Tensor
 from botec.errors import BadInput, BotecError, ModelFailed, nearest
 from botec.poly import Floor, Poly, symbol
 from botec.program import Parameter, Program, Regime, Setting, Stream, verify
-from botec.read.align import PartedError, align, dtype_name, proves
+from botec.read.align import Fit, PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
-from botec.read.kernels import signatures_of, with_kernel_memory
+from botec.read.kernels import strides_of, with_kernels
 from botec.read.plans import Plan, Point, Question, plans, unused
 from botec.read.recurrent_on_cuda import notes
 from botec.read.short import Short, same_counters, shorter
 from botec.read.source import Source
 from botec.read.splice import NotPeriodicError
 from botec.read.step import Subject, blocks, named
+from botec.read.supposed import NOTE
 
 
 def read_source(
@@ -48,9 +49,11 @@ def read_source(
         search = begun(subject, asked, given, source.most)
         asked, streams = search.asked, search.streams()
         if subject.capability is not None:
-            streams = tuple(search.with_kernels(stream) for stream in streams)
+            own = search.strides
+            streams = tuple(with_kernels(one, subject.capability, own) for one in streams)
         if setting.accumulate > 1:
             streams = tuple(replace(s, repeated=setting.accumulate - 1) for s in streams)
+        answers = tuple(dict.fromkeys(search.asked_trace.answers))
         return verify(
             Program(
                 name=source.name,
@@ -62,8 +65,8 @@ def read_source(
                 scope_types=tuple(type(part).__name__ for part in named(module).values()),
                 streams=streams,
                 why="; ".join(dict.fromkeys(search.reasons)),
-                assumed=tuple(dict.fromkeys(search.asked_trace.answers)),
-                notes=(*source.notes, *search.notes(streams)),
+                assumed=tuple(answer for answer in answers if answer != NOTE),
+                notes=(*source.notes, *search.notes(streams), *(n for n in answers if n == NOTE)),
             )
         )
 
@@ -132,7 +135,7 @@ class Search:
         self.subject, self.asked, self.most = subject, asked, most
         self.reasons: list[str] = []
         self.traces: dict[tuple[int, ...], Any] = {}
-        self.signatures: dict[Any, Any] = {}
+        self.strides: dict[Any, Any] = {}
         with no_collection():
             self.short = shorter(subject, asked)
         if self.short is not None:
@@ -200,8 +203,7 @@ class Search:
             own = self.stream(names[:1], held) if held and self.asked[names[0]] > 1 else None
             kept.append(own or self.alone(self.asked))
         for stream in kept if self.subject.capability is not None else ():
-            trace = self.traces[tuple(stream.regime.fitted[0].values())]
-            self.signatures |= signatures_of(stream, trace)
+            self.strides |= self.strides_in(stream)
         return tuple(kept)
 
     def notes(self, streams: Sequence[Stream]) -> tuple[str, ...]:
@@ -211,12 +213,12 @@ class Search:
         here = (stream for stream in streams if stream.regime.holds(self.asked))
         return next((notes(stream, self.asked) for stream in here), ())
 
-    def with_kernels(self, stream: Stream) -> Stream:
-        """A stream with what the device's kernels take; they choose as they do at the asked point,
-        or, in another regime, at the first that was traced."""
-        first = stream.regime.fitted[0]
-        point = self.asked if stream.regime.holds(self.asked) else first
-        return with_kernel_memory(stream, self.subject.capability or 0, self.signatures, point)
+    def strides_in(self, stream: Stream) -> dict[Any, Any]:
+        """How the arguments of a stream's calls lie in memory, in formulas."""
+        regime = stream.regime
+        free = [word(name, regime) for name in regime.least]
+        fit = Fit(free, regime.fitted)
+        return strides_of(stream, [self.trace(dict(point)) for point in regime.fitted], fit)
 
     def alone(self, fixed: Point) -> Stream:
         """One traced point as a stream of numbers."""
@@ -271,7 +273,7 @@ class Search:
     def fitted(self, plan: Plan, question: Question) -> Stream:
         """Fit a plan's points and prove on its proofs. Raises :class:`PartedError`."""
         points, proofs = plan.points, plan.proofs
-        symbols = [word(name, plan) for name in question.free]
+        symbols = [word(name, plan.regime) for name in question.free]
         self.same_length(points[0], proofs[0])
         stream = align([self.trace(point) for point in points], symbols, points)
         difference = self.disproved(stream, proofs)
@@ -318,9 +320,9 @@ class LoopError(PartedError):
     """The model steps through a dimension in Python: the longer it is, the more ops."""
 
 
-def word(name: str, plan: Plan) -> Poly:
+def word(name: str, regime: Regime) -> Poly:
     """What a dimension is counted in: itself, or steps of the lattice it lies on."""
-    step = plan.regime.step.get(name, 1)
+    step = regime.step.get(name, 1)
     return symbol(name) if step == 1 else symbol(Floor(name, 0, step))
 
 

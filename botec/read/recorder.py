@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from botec.errors import DataDependent
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
+from botec.read import supposed
 from botec.read.callers import called_by_engine, called_by_linear, user_line
 from botec.read.layouts import check_types, layout_of, layouts, real_layouts, tensors
 from botec.read.shadow import Shadow, UnknownValueError
@@ -341,7 +342,8 @@ class Recorder(TorchDispatchMode):
                 self.answers.append("a number of the optimizer's own was taken as 1")
                 return 1.0
         value = self.known_value(tensor, info).item()
-        self.answers.append(f"{tensor.dtype} value {value}")
+        if not self.shadow.supposes(self.place(tensor), tensor):
+            self.answers.append(f"{tensor.dtype} value {value}")
         return value
 
     def filled(self, info: OpInfo, args: Any) -> Any:
@@ -370,7 +372,13 @@ class Recorder(TorchDispatchMode):
     def real(self, tensor: Any, name: str = "tolist") -> Any:
         """A real tensor with the value of a traced one, where it follows from shapes."""
         try:
-            return self.shadow.value(self.place(tensor), tensor)
+            value = self.shadow.value(self.place(tensor), tensor)
+            if not self.shadow.supposes(self.place(tensor), tensor):
+                return value
+            if supposed.usable(value):
+                self.answers.append(supposed.NOTE)
+                return value
+            raise UnknownValueError
         except UnknownValueError:
             raise DataDependent(
                 f"{name} needs a value that only real data gives{user_line()}",
@@ -454,6 +462,10 @@ class Recorder(TorchDispatchMode):
         """Keep how ``out`` was made, where its first argument (if any) is known itself."""
         if info.seeded:
             self.shadow.forget(self.place(out), out, True)
+            return
+        if out.dtype == torch.bool and (says := supposed.finite(info.name, args)) is not None:
+            value = supposed.supposed_entries(out.shape, says)
+            self.shadow.constant(self.place(out), out, value, supposed=True)
             return
         first = args[0] if args else None
         if not isinstance(first, torch.Tensor):

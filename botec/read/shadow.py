@@ -2,7 +2,9 @@
 
 A model may ask for a value while it runs on shapes: attention masks are compared, ``arange`` is
 summed, and ``.item()`` decides a branch. Where the tensor was made from shapes and constants only,
-its value is known; it is worked out, lazily, when somebody asks. What depends on data is not there.
+its value is known; it is worked out, lazily, when somebody asks. What depends on data is not there,
+but for what is *supposed* of it (:mod:`botec.read.supposed`): that is marked, and so is all that is
+made of it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Geometry = tuple[int, tuple[int, ...], tuple[int, ...]]
+MOST = 2**27  # entries of a tensor made of supposed values that are worth working out
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class Known:
     kwargs: Any
     changes_first: bool
     value: Any = None
+    supposed: bool = False
 
 
 class UnknownValueError(Exception):
@@ -53,13 +57,25 @@ class Shadow:
         except UnknownValueError:
             self.forget(storage, out, mutable)
             return
+        known = Known(func, encoded, named, mutable, None, rests((encoded, *named.values())))
+        whole = self.with_part(storage, out, known) if mutable else {}
         self.forget(storage, out, mutable)
-        known = Known(func, encoded, named, mutable)
+        if not known.supposed or out.numel() <= MOST:
+            self.entries.setdefault(storage, {}).update({**whole, geometry(out): known})
+
+    def constant(self, storage: int, out: Any, value: Any, supposed: bool = False) -> None:
+        """Remember the value itself (of ``torch.tensor([1, 2])``, say)."""
+        known = Known(None, (), {}, False, value, supposed)
         self.entries.setdefault(storage, {})[geometry(out)] = known
 
-    def constant(self, storage: int, out: Any, value: Any) -> None:
-        """Remember the value itself (of ``torch.tensor([1, 2])``, say)."""
-        self.entries.setdefault(storage, {})[geometry(out)] = Known(None, (), {}, False, value)
+    def with_part(self, storage: int, out: Any, part: Known) -> dict[Geometry, Known]:
+        """The whole of a known tensor of which a part, ``out``, is written; empty where unknown."""
+        own, size = geometry(out), out.untyped_storage().nbytes() // out.itemsize
+        for place, known in self.entries.get(storage, {}).items():
+            if place != own and is_whole(place, size):
+                args = (Reference(known), Reference(part), own)
+                return {place: Known(put, args, {}, False, None, known.supposed or part.supposed)}
+        return {}
 
     def forget(self, storage: int, out: Any, mutable: bool) -> None:
         """A tensor was overwritten: what looked at its memory is no longer known."""
@@ -71,6 +87,11 @@ class Shadow:
     def knows(self, storage: int, tensor: Any) -> bool:
         """Whether the tensor's value follows from shapes."""
         return geometry(tensor) in self.entries.get(storage, {})
+
+    def supposes(self, storage: int, tensor: Any) -> bool:
+        """Whether the tensor's value rests on what is supposed of the data."""
+        known = self.entries.get(storage, {}).get(geometry(tensor))
+        return known is not None and known.supposed
 
     def value(self, storage: int, tensor: Any) -> Any:
         """The value, as a real tensor. Raises :class:`UnknownValueError`."""
@@ -108,6 +129,32 @@ def blank(func: Any, args: Any) -> Any:
     first = args[0]
     empty = Known(torch.empty, (tuple(first.shape),), {"dtype": first.dtype}, False)
     return (Reference(empty), *args[1:])
+
+
+def rests(values: Any) -> bool:
+    """Whether any of some encoded arguments rests on what is supposed."""
+    if isinstance(values, Reference):
+        return values.known.supposed
+    return isinstance(values, tuple) and any(rests(value) for value in values)
+
+
+def is_whole(place: Geometry, size: int) -> bool:
+    """Whether a tensor is all of its storage of ``size`` entries, row after row."""
+    offset, shape, strides = place
+    expected = 1
+    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if length != 1 and stride != expected:
+            return False
+        expected *= length
+    return offset == 0 and expected == size
+
+
+def put(whole: Any, part: Any, place: Geometry) -> Any:
+    """A copy of ``whole`` with ``part`` where its geometry says."""
+    offset, shape, strides = place
+    made = whole.clone().contiguous()
+    made.as_strided(shape, strides, offset).copy_(part)
+    return made
 
 
 def geometry(tensor: Any) -> Geometry:

@@ -28,6 +28,7 @@ from botec.read.recorder import META, Recorder
 from botec.read.refusals import explained
 from botec.read.settings import parse_checkpointing
 from botec.read.source import Source
+from botec.read.supposed import suppose
 from botec.read.target import capability_of
 from botec.read.trained import choose_trained
 from botec.read.updating import Copies, Scaler, later_ones_are_alike
@@ -132,6 +133,7 @@ class Subject:
             positional, named_inputs = inputs_at(self.source, self.setting, point)
             given = [*positional, *named_inputs.values()]
             self.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
+            suppose(recorder, self.source.inputs, positional, named_inputs)
             with (
                 same_draws(),
                 torch.enable_grad(),

@@ -35,7 +35,8 @@ MANY = [*(f"torchvision:{name}" for name in TORCHVISION), *(f"timm:{name}" for n
 def judged(name, size, axis):
     """Missed, false, and the walk: of the output and of modules spread over the network."""
     torch.manual_seed(0)
-    source = open_source(name, False, (Input("B", 3, size, size + 8),))
+    width = size + (8 if size % 32 else 32)  # some take multiples of 32 only
+    source = open_source(name, False, (Input("B", 3, size, width),))
     model = source.build().eval()
     with torch.no_grad():
         for weight in model.parameters():
@@ -49,7 +50,7 @@ def judged(name, size, axis):
     watched = [name for name in leaves if len(calls.get(name, ())) == 1]
     watched = watched[:: max(1, len(watched) // 12)]
     places = graph.values[graph.inputs[0]].shape[axis]
-    happened = poisoned(model, torch.randn(1, 3, size, size + 8), axis, watched)
+    happened = poisoned(model, torch.randn(1, 3, size, width), axis, watched)
     missed = false = numbers = 0
     for name in ("", *watched):
         number = max(calls[name].items())[1] if name else graph.outputs[0]

@@ -98,36 +98,89 @@ def picture(build) -> Source:
 ODD, UP, DOWN = "odd weight", "explodes", "vanishes"
 # What is planted, the kind of finding and where ("": anywhere, it is everywhere).
 FAULTS = {
-    **{f"one ×{f} in a plain network, {act.__name__}, layer {n}":
-       (lambda act=act, n=n, f=f: vector(changed(lambda: plain(act), str(n), f)), ODD, str(n))
-       for act, n, f in ((nn.ReLU, 4, 1.5), (nn.ReLU, 20, 1.5), (nn.GELU, 10, 1.5),
-                         (nn.Tanh, 12, 1.5), (nn.SELU, 2, 0.6), (nn.ReLU, 16, 1 / math.sqrt(2)))},
-    **{f"one ×{f} in a stream, block {n}":
-       (lambda n=n, f=f: vector(changed(Stream, f"blocks.{n}.2", f)), ODD, f"blocks.{n}.2")
-       for n, f in ((3, 1.5), (7, 0.5), (11, 2.0))},
-    **{f"one ×{f} among convolutions, layer {n}":
-       (lambda n=n, f=f: picture(changed(convolutions, str(n), f)), ODD, str(n))
-       for n, f in ((4, 1.5), (12, 0.6), (18, 1.5))},
-    **{f"{name} {part} ×{f}": (lambda name=name, part=part, f=f: zoo(name, part, f), ODD, part)
-       for name, part, f in (("resnet18", "layer3.0.conv2", 1.5), ("resnet50", "layer2.1.conv1", 1.5),
-                             ("resnet50", "layer3.4.conv3", 0.5),
-                             ("vgg11", "features.13", 1.5), ("mobilenet_v2", "features.9.conv.2", 1.5))},
-    **{f"missing √2, {depth} layers": (lambda d=depth: vector(lambda: plain(depth=d, gain=1.0)), DOWN, "")
-       for depth in (20, 30, 50)},
-    **{f"×1.5 everywhere, {depth} layers":
-       (lambda d=depth: vector(lambda: plain(depth=d, gain=1.5 * math.sqrt(2))), UP, "")
-       for depth in (16, 40)},
-    "the framework's own default, 30 layers":
-        (lambda: vector(lambda: nn.Sequential(*[p for _ in range(30) for p in
-                                                (nn.Linear(128, 128), nn.ReLU())])), DOWN, ""),
-    "a stack of sigmoids": (lambda: vector(lambda: nn.Sequential(*[
-        p for _ in range(10) for p in (nn.Linear(128, 128), nn.Sigmoid())])), DOWN, ""),
+    **{
+        f"one ×{f} in a plain network, {act.__name__}, layer {n}": (
+            lambda act=act, n=n, f=f: vector(changed(lambda: plain(act), str(n), f)),
+            ODD,
+            str(n),
+        )
+        for act, n, f in (
+            (nn.ReLU, 4, 1.5),
+            (nn.ReLU, 20, 1.5),
+            (nn.GELU, 10, 1.5),
+            (nn.Tanh, 12, 1.5),
+            (nn.SELU, 2, 0.6),
+            (nn.ReLU, 16, 1 / math.sqrt(2)),
+        )
+    },
+    **{
+        f"one ×{f} in a stream, block {n}": (
+            lambda n=n, f=f: vector(changed(Stream, f"blocks.{n}.2", f)),
+            ODD,
+            f"blocks.{n}.2",
+        )
+        for n, f in ((3, 1.5), (7, 0.5), (11, 2.0))
+    },
+    **{
+        f"one ×{f} among convolutions, layer {n}": (
+            lambda n=n, f=f: picture(changed(convolutions, str(n), f)),
+            ODD,
+            str(n),
+        )
+        for n, f in ((4, 1.5), (12, 0.6), (18, 1.5))
+    },
+    **{
+        f"{name} {part} ×{f}": (lambda name=name, part=part, f=f: zoo(name, part, f), ODD, part)
+        for name, part, f in (
+            ("resnet18", "layer3.0.conv2", 1.5),
+            ("resnet50", "layer2.1.conv1", 1.5),
+            ("resnet50", "layer3.4.conv3", 0.5),
+            ("vgg11", "features.13", 1.5),
+            ("mobilenet_v2", "features.9.conv.2", 1.5),
+        )
+    },
+    **{
+        f"missing √2, {depth} layers": (
+            lambda d=depth: vector(lambda: plain(depth=d, gain=1.0)),
+            DOWN,
+            "",
+        )
+        for depth in (20, 30, 40, 50)
+    },
+    **{
+        f"×1.5 everywhere, {depth} layers": (
+            lambda d=depth: vector(lambda: plain(depth=d, gain=1.5 * math.sqrt(2))),
+            UP,
+            "",
+        )
+        for depth in (16, 40)
+    },
+    "the framework's own default, 30 layers": (
+        lambda: vector(
+            lambda: nn.Sequential(*[p for _ in range(30) for p in (nn.Linear(128, 128), nn.ReLU())])
+        ),
+        DOWN,
+        "",
+    ),
+    "a stack of sigmoids": (
+        lambda: vector(
+            lambda: nn.Sequential(
+                *[p for _ in range(10) for p in (nn.Linear(128, 128), nn.Sigmoid())]
+            )
+        ),
+        DOWN,
+        "",
+    ),
     "tanh saturated": (lambda: vector(lambda: plain(nn.Tanh, 8, gain=20.0)), "saturated", ""),
     "no residual scale, 24 blocks": (lambda: vector(lambda: Stream(24, norm=False)), UP, ""),
     "no residual scale, 32 blocks": (lambda: vector(lambda: Stream(32, norm=False)), UP, ""),
     "two layer norms": (lambda: vector(lambda: Stream(twice=5)), "double norm", "blocks.5.1"),
-    "two batch norms": (lambda: picture(lambda: convolutions(norm=True, twice=3)), "double norm", "11"),
-}  # fmt: skip
+    "two batch norms": (
+        lambda: picture(lambda: convolutions(norm=True, twice=3)),
+        "double norm",
+        "11",
+    ),
+}
 SOUND = {
     **{f"plain {act.__name__}": (lambda a=act: vector(lambda: plain(a))) for act in GAINS},
     "plain and deep": lambda: vector(lambda: plain(depth=40)),
@@ -139,10 +192,21 @@ SOUND = {
     "convolutions": lambda: picture(convolutions),
     "convolutions by fan-out": lambda: picture(lambda: convolutions(out=True)),
     "convolutions with norms": lambda: picture(lambda: convolutions(norm=True)),
-    **{name: (lambda n=name: zoo(n))
-       for name in ("resnet18", "resnet50", "vgg11", "mobilenet_v2", "densenet121",
-                    "efficientnet_b0", "convnext_tiny", "squeezenet1_1", "regnet_y_400mf")},
-}  # fmt: skip
+    **{
+        name: (lambda n=name: zoo(n))
+        for name in (
+            "resnet18",
+            "resnet50",
+            "vgg11",
+            "mobilenet_v2",
+            "densenet121",
+            "efficientnet_b0",
+            "convnext_tiny",
+            "squeezenet1_1",
+            "regnet_y_400mf",
+        )
+    },
+}
 
 
 def matches(found, kind: str, where: str) -> bool:

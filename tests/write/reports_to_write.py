@@ -13,6 +13,8 @@ from botec.report import (
     Curve,
     Figure,
     Figures,
+    Lifetimes,
+    Lived,
     Measured,
     Picture,
     Report,
@@ -230,6 +232,14 @@ curves = st.builds(Curve, names, st.lists(st.tuples(unknowable, unknowable)).map
 pictures = st.builds(
     Picture, names, columns_of_numbers, columns_of_numbers, st.lists(curves, max_size=4).map(tuple)
 )
+moments = st.integers(0, 10**6)
+places = st.tuples(moments, names)
+storages = st.builds(Lived, moments, moments, whole, *[names] * 6)
+lifetimes = st.builds(
+    Lifetimes, names, st.lists(storages, max_size=3).map(tuple),
+    st.lists(st.tuples(moments, whole, names), max_size=3).map(tuple), moments,
+    st.lists(places, max_size=2).map(tuple), st.none() | places, st.none() | places,
+)  # fmt: skip
 
 
 @st.composite
@@ -240,6 +250,7 @@ def reports(draw: Any) -> Report:
         st.builds(Figures, st.lists(st.sampled_from("abcdefghijklm")).map(tuple))
         | tables()
         | pictures
+        | lifetimes
         | st.builds(Text, names, st.sampled_from(["note", "formula", "warning", "no"]))
     )
     section = st.builds(Section, names, st.lists(part, max_size=3).map(tuple))

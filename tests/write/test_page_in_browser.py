@@ -13,7 +13,9 @@ import pytest
 import botec
 from botec.analyses.count import count
 from botec.analyses.memory import memory
-from botec.report import Column, Report, Section, Table
+from botec.devices import device
+from botec.estimate import for_page
+from botec.report import Column, Counted, Figure, Figures, Report, Section, Table
 from botec.write.to_json import as_object
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or ""
@@ -51,11 +53,19 @@ class Opened:
         return self.page.locator(f'td[data-key="{key}"]').first.get_attribute("data-raw")
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page as the command writes it, with every control."""
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    for_page(MODEL, told=str, B=8).save(str(path))
+    return path
+
+
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Opened:
-    path = tmp_path / "page.html"
-    botec.estimate(MODEL, B=8).save(str(path))
-    return Opened(browser, path)
+def opened(browser: Any, saved: Path) -> Iterator[Opened]:
+    found = Opened(browser, saved)
+    yield found
+    found.page.close()
 
 
 def test_it_opens_from_disk_without_a_word_or_a_request(opened: Opened) -> None:
@@ -85,6 +95,147 @@ def test_the_slider_moves_the_same_numbers(opened: Opened) -> None:
     assert size > 8
     assert opened.raw("memory.peak") == str(memory(program, B=size).peak()) != before
     assert opened.raw("multiplications.step") == str(count(program, B=size).multiplications())
+
+
+@pytest.mark.parametrize(
+    ("precision", "optimizer"), [("bf16", "adamw"), ("amp-bf16", "sgd"), ("fp32", "sgd")]
+)
+def test_a_choice_gives_the_numbers_of_the_command(
+    opened: Opened, precision: str, optimizer: str
+) -> None:
+    opened.page.locator('[data-choose="precision"]').select_option(precision)
+    opened.page.locator('[data-choose="optimizer"]').select_option(optimizer)
+    opened.page.locator('[data-type="B"]').fill("33")
+    report = botec.estimate(MODEL, B=33, precision=precision, optimizer=optimizer)
+    wanted = as_object(report)["figures"]
+    for key in ("multiplications.step", "flops.optimizer", "bytes.step", "memory.peak"):
+        assert opened.raw(key) == str(wanted[key]["counted"]["value"]), key
+
+
+@pytest.mark.parametrize("size", [8, 10**9])
+def test_a_device_says_whether_the_peak_fits(opened: Opened, size: int) -> None:
+    card = device("rtx4090")
+    opened.page.locator("#device").select_option(card.title)
+    opened.page.locator('[data-type="B"]').fill(str(size))
+    peak = as_object(botec.estimate(MODEL, B=size))["figures"]["memory.peak"]["counted"]["value"]
+    said = opened.page.locator("#verdict")
+    assert said.get_attribute("data-fits") == ("yes" if peak <= card.usable else "no")
+    assert said.inner_text().startswith("fits" if size == 8 else "does not fit")
+
+
+def test_a_price_multiplies_the_hours_of_a_run(browser: Any, tmp_path: Path) -> None:
+    run = Figure("time.run", "time of the run", "s", Counted(7200.0, None, "estimate"))
+    path = tmp_path / "page.html"
+    section = Section("The run", (Figures(("time.run",)),))
+    Report({"name": "run"}, {}, {"time.run": run}, (section,)).save(str(path))
+    opened = Opened(browser, path)
+    opened.page.locator("#price").fill("2.5")
+    assert opened.page.locator("#cost").inner_text() == "5.00 for the run"
+
+
+TIMELINE = '.chart[aria-label^="Memory over the step"]'
+
+
+def test_a_storage_says_why_it_is_alive_by_mouse_and_by_keyboard(opened: Opened) -> None:
+    chart = opened.page.locator(TIMELINE)
+    chart.scroll_into_view_if_needed()
+    opened.page.wait_for_selector(f"{TIMELINE}[data-drawn]")
+    chart.focus()
+    said = opened.page.locator(f"{TIMELINE} + output")
+    for _ in range(3):
+        chart.press("ArrowRight")
+    assert "0.weight stays" in said.inner_text() or "stays" in said.inner_text()
+    seen = set()
+    for _ in range(8):
+        chart.press("ArrowDown")
+        chart.press("ArrowRight")
+        seen.add(said.inner_text())
+    assert any("saved for the backward pass; freed at aten." in text for text in seen)
+    chart.press("Escape")
+    assert said.inner_text() == ""
+
+
+def test_the_timeline_follows_the_controls(opened: Opened) -> None:
+    """The curve of all that is alive has the peak at the size that is typed."""
+    opened.page.locator(TIMELINE).scroll_into_view_if_needed()
+    opened.page.wait_for_selector(f"{TIMELINE}[data-drawn]")
+    opened.page.locator('[data-type="B"]').fill("4096")
+    peak = memory(botec.read(MODEL), B=4096).peak()
+    drawn = f"Math.max(...document.querySelector('{TIMELINE}').total.map((one) => one[1]))"
+    opened.page.wait_for_function(f"{drawn} === {peak}", timeout=5000)
+
+
+def test_what_stays_as_asked_says_so(opened: Opened) -> None:
+    assert not opened.page.locator(".asked").first.is_visible()
+    opened.page.locator('[data-type="B"]').fill("9")
+    assert opened.page.locator(".asked").first.is_visible()
+    assert "B=8" in opened.page.locator(".asked").first.inner_text()
+
+
+def test_every_control_and_chart_is_reached_by_tab(opened: Opened) -> None:
+    reached = set()
+    for _ in range(60):
+        opened.page.keyboard.press("Tab")
+        reached.add(
+            opened.page.evaluate("document.activeElement.id || document.activeElement.className")
+        )
+    assert {"slide-B", "choose-precision", "choose-optimizer", "device", "chart"} <= reached
+
+
+CONTRAST = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const parts = (text) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((one) => one / 255)
+    .map((one) => (one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+    .reduce((all, one, place) => all + one * [0.2126, 0.7152, 0.0722][place], 0);
+  const under = (node) => {
+    for (let here = node; here; here = here.parentElement) {
+      const found = parts(getComputedStyle(here).backgroundColor);
+      if (found[3] === 255) return found;
+    }
+    return [255, 255, 255, 255];
+  };
+  const faded = (node) => {
+    let all = 1;
+    for (let here = node; here; here = here.parentElement) all *= +getComputedStyle(here).opacity;
+    return all;
+  };
+  let least = [99, ""];
+  for (const node of document.querySelectorAll("h1,h2,h3,p,td,th,label,summary,output,var,span,b,figcaption")) {
+    if (!node.textContent.trim() || !node.checkVisibility()) continue;
+    const back = under(node), share = faded(node);
+    const ink = parts(getComputedStyle(node).color).map((one, i) => one * share + back[i] * (1 - share));
+    const [a, b] = [light(ink), light(back)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < least[0]) least = [ratio, node.outerHTML.slice(0, 120)];
+  }
+  return least;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(opened: Opened, scheme: str) -> None:
+    """4.5 to 1 at least (WCAG 2.2, 1.4.3), also where figures have moved."""
+    opened.page.emulate_media(color_scheme=scheme)
+    opened.page.locator('[data-type="B"]').fill("1000000000")
+    opened.page.locator("#device").select_option(index=3)
+    ratio, where = opened.page.evaluate(CONTRAST)
+    assert ratio >= 4.5, where
+
+
+def test_a_narrow_screen_needs_no_scrolling_aside(opened: Opened) -> None:
+    opened.page.set_viewport_size({"width": 360, "height": 740})
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_nothing_moves_by_itself(opened: Opened) -> None:
+    """Charts are drawn without animation for everybody; the style has no other one."""
+    assert opened.page.evaluate("document.getAnimations().length") == 0
 
 
 def test_reset_gives_back_what_was_asked(opened: Opened) -> None:

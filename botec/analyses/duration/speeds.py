@@ -25,7 +25,7 @@ SHORT = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "float64": "f
 LONG = {short: name for name, short in SHORT.items()}
 TF32 = "tf32"
 EAGER = (
-    "Times are of eager PyTorch with channels first. In timm's tables channels-last differs from it "
+    "Times are of eager PyTorch, channels first. In timm's tables channels-last differs from it "
     "by 10 % at the median, torch.compile by 58 %."
 )
 CLOCKED_HIGHER = ("consumer", "workstation")

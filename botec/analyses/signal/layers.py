@@ -14,7 +14,7 @@ from botec.graph import LOOK, PUT, Graph, Node
 
 #: Standard deviations of ln q that the method itself has, beside those of finite width: what a
 #: fold over independent entries leaves out (measured on networks with norms, where width adds 0).
-SIGNAL_ERROR, GRADIENT_ERROR = 0.02, 0.1
+SIGNAL_ERROR, GRADIENT_ERROR = 0.02, 0.15
 SURE = 1.96  # standard deviations that 95 % of a normal variable lie within
 
 

@@ -144,7 +144,7 @@ def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[tuple[str, floa
 
     names = run.graph.named("parameter")
     seen = set()
-    for node, number in weighted(run):
+    for node, number in weighted(run)[:-1]:  # a head is nobody's sibling
         name = named_weight(run, node)
         if name in seen or name not in names or names[name] not in weights:
             continue

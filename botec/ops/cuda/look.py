@@ -32,8 +32,8 @@ class Where(Protocol):
     def zero(self, poly: Poly) -> bool:
         """Whether a formula is zero."""
 
-    def settle(self, quotient: tuple[Any, Any] | Any) -> int:
-        """A whole quotient (or a value) as the number it is."""
+    def settle(self, number: Any, divisor: Any) -> int:
+        """A whole quotient as the number it is."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,22 @@ class Number(Poly):
     def __floordiv__(self, other: Any) -> Any:
         """By a number: an exact floor; else settled point by point."""
         if isinstance(other, Poly):
-            return self.where.settle((self.bare(), bare(other)))
+            return self.where.settle(self.bare(), bare(other))
+        if self.multiple(other):
+            return self.made(Poly({key: factor // other for key, factor in self.terms.items()}))
         if all(factor <= 0 for factor in self.terms.values()):
             return -self.made(symbol(Floor(-self.bare(), other - 1, other)))
         return self.made(symbol(Floor(self.bare(), 0, other)))
 
     def __rfloordiv__(self, other: Any) -> int:
-        return self.where.settle((other, self.bare()))
+        return self.where.settle(other, self.bare())
+
+    def multiple(self, unit: int) -> bool:
+        """Whether every term is a multiple of a number, whatever the sizes."""
+        return all(factor % unit == 0 for factor in self.terms.values())
 
     def __mod__(self, other: int) -> Any:
-        return self - (self // other) * other
+        return 0 if self.multiple(other) else self - (self // other) * other
 
     def __eq__(self, other: object) -> bool:
         return self.where.zero(self.bare() - bare(other))
@@ -118,7 +124,7 @@ class Number(Poly):
         return not self < other
 
     def __index__(self) -> int:
-        return self.where.settle((self.bare(), 1))
+        return self.where.settle(self.bare(), 1)
 
     __int__ = __index__
 

@@ -127,8 +127,10 @@ def split(by_grid: int, values: Any, count: Any) -> Any:
     """Blocks for one result: enough to fill the chip, each thread with 16 to 256 values."""
     by_least, by_most = -(-count // LEAST_VALUES), -(-count // MOST_VALUES)
     if by_most >= min(by_grid, by_least):
-        return round_up(values, MOST_VALUES) // MOST_VALUES
-    return by_grid if by_grid <= by_least else round_up(values, LEAST_VALUES) // LEAST_VALUES
+        return round_up(values, MOST_VALUES) // MOST_VALUES if by_most > 1 else 1
+    if by_grid <= by_least:
+        return by_grid
+    return round_up(values, LEAST_VALUES) // LEAST_VALUES if by_least > 1 else 1
 
 
 def output_vector(one: Reduction) -> int:

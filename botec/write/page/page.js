@@ -186,15 +186,19 @@
       };
     },
     layers(picture) {
-      const marks = picture.marks.map(([moment, text]) => ({ xAxis: moment, label: { formatter: text } }));
-      const limit = picture.limit ? [{ yAxis: picture.limit[0], label: { formatter: picture.limit[1] } }] : [];
-      const top = picture.top ? [{ xAxis: picture.top[0], label: { formatter: picture.top[1] } }] : [];
+      const most = heights(picture).reduce((a, b) => Math.max(a, b), 0), step = ticks(most, picture.up.unit);
+      const near = picture.limit && picture.limit[0] < 1.5 * most;
+      const ceiling = Math.max(most, near ? picture.limit[0] : 0);
+      const label = (text, more) => ({ label: { formatter: text, color: ink(), ...more } });
+      const marks = picture.marks.map(([moment, text]) => ({ xAxis: moment, ...label(text) }));
+      const limit = near ? [{ yAxis: picture.limit[0], ...label(picture.limit[1], { position: "insideEndTop" }) }] : [];
+      const top = picture.top ? [{ xAxis: picture.top[0], ...label(picture.top[1], { distance: 18 }) }] : [];
       return {
         tooltip: tooltip({ trigger: "axis", valueFormatter: (value) => short(value, picture.up.unit) }),
         legend: legend(),
-        grid: { left: 80, right: 40, top: 40, bottom: 60 },
+        grid: { left: 84, right: 40, top: 70, bottom: 70 },
         xAxis: { type: "value", name: "moment", nameLocation: "middle", nameGap: 30, min: "dataMin", max: "dataMax" },
-        yAxis: { ...axis(picture.up, true), scale: false, nameGap: 60 },
+        yAxis: { ...axis(picture.up, true), scale: false, nameGap: 62, interval: step, max: step ? Math.ceil(ceiling / step) * step : undefined },
         dataZoom: [{ type: "inside" }, { type: "slider", height: 16, bottom: 8 }],
         series: picture.layers.map((one, place) => ({
           type: "line", name: one.name, stack: "pile", step: "end", areaStyle: { opacity: 0.9 }, lineStyle: { width: 0 },
@@ -207,18 +211,21 @@
     lifetimes(picture) {
       const sizes = sizesOf(picture);
       const laid = stacked(picture, sizes);
+      for (const place of all(`[data-picture="${data.pictures.indexOf(picture)}"]`)) place.total = laid.total;
       const room = limit() || picture.limit;
       const roles = [...new Set(picture.storages.role)];
       const most = Math.max(laid.most, ...laid.total.map((one) => one[1]));
       const lines = picture.marks.map(([moment, text]) => ({ xAxis: moment, label: { formatter: text, color: ink() } }));
-      if (picture.top) lines.push({ xAxis: picture.top[0], label: { formatter: picture.top[1], color: ink(), position: "insideEndTop" } });
-      if (room && room[0] < 1.5 * most) lines.push({ yAxis: room[0], label: { formatter: room[1], color: ink(), position: "insideEndTop" } });
+      if (picture.top) lines.push({ xAxis: picture.top[0], label: { formatter: picture.top[1], color: ink(), distance: 18 } });
+      const near = room && room[0] < 1.5 * most;
+      const step = ticks(most, "B"), ceiling = Math.max(most, near ? room[0] : 0);
+      if (near) lines.push({ yAxis: room[0], label: { formatter: room[1], color: ink(), position: "insideEndTop" } });
       return {
         tooltip: tooltip({ trigger: "item", formatter: (one) => tell(picture, sizes, one) }),
         legend: legend(),
         grid: { left: 84, right: 40, top: 70, bottom: 70 },
         xAxis: { type: "value", name: "moment (an op, a birth or a death each)", nameLocation: "middle", nameGap: 28, min: 0, max: picture.end, axisLabel: { color: ink() }, nameTextStyle: { color: ink() } },
-        yAxis: { ...axis(picture.up, true), scale: false, min: 0, nameGap: 60, interval: ticks(most, "B"), max: room && room[0] >= most && room[0] < 1.5 * most ? room[0] * 1.05 : undefined },
+        yAxis: { ...axis(picture.up, true), scale: false, min: 0, nameGap: 60, interval: step, max: step ? Math.ceil(ceiling / step) * step : undefined },
         dataZoom: [
           { type: "inside", filterMode: "none" }, { type: "slider", height: 16, bottom: 8, filterMode: "none" },
           { type: "inside", yAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "shift", moveOnMouseWheel: false },
@@ -245,7 +252,7 @@
           type: "treemap", name: chosen, roam: false, nodeClick: "zoomToNode", leafDepth: 3,
           left: 0, right: 0, top: 0, bottom: 34, itemStyle: { borderColor: paper(), borderWidth: 1, gapWidth: 1 },
           label: { color: "#fff", lineHeight: 16, formatter: (one) => `${one.name}\n${short(one.value, unit)}` },
-          upperLabel: { show: true, height: 20, color: "#fff", formatter: (one) => (one.name ? `${one.name}  ${short(one.value, unit)}` : "") },
+          upperLabel: { show: true, height: 20, color: ink(), formatter: (one) => (one.name ? `${one.name}  ${short(one.value, unit)}` : "") },
           levels: [{ upperLabel: { show: false } }], visibleMin: 200,
           breadcrumb: { show: true, bottom: 4 }, data: nested(areas),
         }],
@@ -257,6 +264,8 @@
     parameter: "#4c78a8", buffer: "#9ecae9", optimizer: "#b279a2", gradient: "#e45756", input: "#72b7b2",
     activation: "#f58518", temporary: "#54a24b",
   };
+
+  const heights = (pile) => pile.layers.length ? pile.layers[0].points.map((_, place) => pile.layers.reduce((all, one) => all + (one.points[place]?.[1] || 0), 0)) : [];
 
   // Bytes of every storage where the controls stand; as asked where its formulas do not hold.
   const answersHere = () => home() && home() === regime();
