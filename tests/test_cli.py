@@ -198,7 +198,10 @@ WRONG = [
     ),
     ("estimate m --input x=,3", '--input x=,3: an empty size; write it as "x=B,3,224,224"'),
     ("estimate m -o page.jsn", "-o page.jsn: no format has the suffix '.jsn'; did you mean .json?"),
-    ("estimate m -o page", "-o page: the name has no suffix; end it in .json or .txt"),
+    (
+        "estimate m -o page",
+        "-o page: the name has no suffix; end it in .html or .json or .md or .png or .svg or .txt",
+    ),
     (
         "estimate m -o /no/such/page.json",
         "-o /no/such/page.json: it cannot be written (No such file or directory); name a file in a "

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from botec.analyses.allocator import Allocator, Usage
-from botec.analyses.memory import Memory, memory, peak_envelope, weight_bytes
+from botec.analyses.kernels.peaks import peak_at
+from botec.analyses.memory import Memory, memory, weight_bytes
 from botec.analyses.requests import requests
 from botec.devices import device
 from botec.errors import BotecError
-from botec.poly import at
 from botec.program import Program, Stream
 from botec.report import Counted, Figure
 from botec.units import Quantity
@@ -175,11 +175,11 @@ class Fit:
 
     def solve(self, span: Span) -> int:
         """The steps of the largest value whose peak by the formula is within the usable memory."""
-        formulas = peak_envelope(span.stream)
+        stream = span.stream
 
         def enough(steps: int) -> bool:
             point = {**self.point, span.name: steps * span.step}
-            return max(at(formula, point) for formula in formulas) <= self.room.usable
+            return int(peak_at(stream, point)) <= self.room.usable
 
         low, high = span.least, span.most
         if not enough(low):

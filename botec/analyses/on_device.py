@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from botec.analyses.duration.speeds import speeds_of
 from botec.analyses.duration.times import Durations, Seconds
 from botec.analyses.fit import CONTEXT, endless
-from botec.analyses.memory import peak_envelope
+from botec.analyses.memory import peak_formulas
 from botec.analyses.quantities import Known, spans
 from botec.devices import device
 from botec.errors import BadInput, BotecError
@@ -74,7 +74,8 @@ def on_device(program: Program) -> dict[str, Known]:
 def memory_held(program: Program) -> Iterator[Known]:
     if has_allocator(program.setting.device):
         for key, (title, beside) in MEMORY.items():
-            yield Simulated(program, key, title, "B", peak_envelope, beside=beside)
+            of = partial(peak_formulas, program)
+            yield Simulated(program, key, title, "B", of, beside=beside)
 
 
 def times(program: Program) -> Iterator[Known]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from botec.analyses.count import Counts
 from botec.analyses.evaluate import at_points
 from botec.analyses.figures import TITLES, UNITS, Answers, parameter_count
-from botec.analyses.memory import owner_of, peak_envelope, weight_bytes
+from botec.analyses.memory import owner_of, peak_formulas, peak_of, weight_bytes
 from botec.poly import as_poly, plain
 from botec.program import PHASES, Program, Stream
 
@@ -42,6 +42,16 @@ class Known:
         Raises :class:`botec.errors.OutsideRegime` where a point lies in no regime.
         """
         return at_points(self.program, self.of, values)
+
+
+@dataclass(frozen=True)
+class Peak(Known):
+    """The memory peak: its formulas are those of the asked point's choices of kernels, its values
+    those of each point's own."""
+
+    def at(self, **values: Any) -> Any:
+        """Its value at numbers or arrays. Raises :class:`botec.errors.OutsideRegime`."""
+        return peak_of(self.program, values)
 
 
 def quantities(program: Program) -> dict[str, Known]:
@@ -104,7 +114,8 @@ def counts(program: Program, stream: Stream) -> Counts:
 
 def memory_of(program: Program) -> list[Known]:
     weights, parameters = weight_bytes(program), parameter_count(program.parameters)
-    found = [Known(program, "memory.peak", "memory peak", "B", peak_envelope)]
+    formulas = partial(peak_formulas, program)
+    found: list[Known] = [Peak(program, "memory.peak", "memory peak", "B", formulas)]
     if program.setting.train:
 
         @cache

@@ -23,6 +23,8 @@ from typing import Any, TypeAlias
 from botec.analyses.axes import Axis
 from botec.analyses.envelope import upper_envelope
 from botec.analyses.interpolate import Powers, degree_through, on_grid, polynomial, value
+from botec.analyses.kernels.choices import representative
+from botec.analyses.kernels.weaving import woven
 from botec.analyses.memory import peak_envelope
 from botec.analyses.moments import moments
 from botec.analyses.quantities import Known, quantities
@@ -58,7 +60,9 @@ class Sample:
     @cached_property
     def streams(self) -> dict[Which, Stream]:
         """The streams by what their regimes fix and leave free."""
-        return {which(stream.regime): stream for stream in self.program.streams}
+        own = self.program
+        chosen = (woven(stream, representative(own, stream)) for stream in own.streams)
+        return {which(stream.regime): stream for stream in chosen}
 
     @cached_property
     def known(self) -> dict[str, Known]:

@@ -14,7 +14,7 @@ from botec.analyses.evaluate import inside
 from botec.analyses.expression import CONDITION, Expression, expression
 from botec.analyses.fit import CONTEXT
 from botec.analyses.grid import Grid
-from botec.analyses.memory import peak_envelope
+from botec.analyses.memory import peak_formulas
 from botec.analyses.on_device import device_keys, on_device
 from botec.analyses.quantities import Known, keys, phases_of, quantities
 from botec.errors import UnknownName, nearest
@@ -239,5 +239,7 @@ def sections(asked: Sweep, found: Found) -> tuple[Section, ...]:
 
 def envelope_text(program: Program) -> str:
     """How many formulas the peak is the largest of: what a sweep works with at every point."""
-    sizes = dict.fromkeys(len(peak_envelope(stream)) for stream in program.streams)
-    return f"The peak is the maximum of {' or '.join(map(str, sizes))} formulas."
+    sizes = dict.fromkeys(len(peak_formulas(program, stream)) for stream in program.streams)
+    chosen = any(stream.kernels for stream in program.streams)
+    where = ", by the choices that kernels make at each point" if chosen else ""
+    return f"The peak is the maximum of {' or '.join(map(str, sizes))} formulas{where}."

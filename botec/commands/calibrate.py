@@ -13,7 +13,7 @@ ORDER = 18
     click.option("--show", is_flag=True, help="Show what is kept, measure nothing."),
 )
 def calibrate(threads: int | None, show: bool) -> Answer:
-    """Measure this machine in ten seconds; botec time uses it from then on.
+    """Measure this machine in ten seconds, for botec time.
 
     \b
     botec calibrate

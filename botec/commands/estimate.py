@@ -11,9 +11,11 @@ ORDER = 10
 @question()
 def estimate(asked: Asked) -> Answer:
     """Everything about one step, in one page."""
-    from botec.estimate import estimate, for_page
-    from botec.write.progress import tell
-
     if (click.get_current_context().params["file"] or "").lower().endswith(".html"):
+        from botec.estimate import for_page
+        from botec.write.progress import tell
+
         return Answer(for_page(asked.model, *asked.inputs, told=tell, **asked.options))
+    from botec.estimate import estimate
+
     return Answer(estimate(asked.model, *asked.inputs, **asked.options))

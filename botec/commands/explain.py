@@ -15,7 +15,7 @@ ORDER = 75
     click.option("--as", "tool", default="", metavar="TOOL", help="Which tool said it: fvcore."),
 )
 def explain(asked: Asked, seen: str, tool: str) -> Answer:
-    """Why two tools disagree: the convention or omission behind a number.
+    """Why two tools disagree: the convention behind a number.
 
     \b
     botec explain torchvision:resnet50 --seen 4.09G

@@ -1,10 +1,16 @@
 """``botec fit MODEL --device NAME``: does it fit, what fills it, the largest that fits."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import click
 
 from botec.commands.answering import Answer
 from botec.commands.asking import Asked, question
-from botec.report import Report, Text
+
+if TYPE_CHECKING:
+    from botec.report import Report
 
 ORDER = 15
 
@@ -29,5 +35,7 @@ def fit(asked: Asked, context: str | None) -> Answer:
 
 def refusals(report: Report) -> tuple[str, ...]:
     """Why the answer is no: the sentence the page begins with."""
+    from botec.report import Text
+
     first = report.sections[0].parts[0]
     return (first.text,) if isinstance(first, Text) and first.kind == "no" else ()

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botec.analyses.grid import Grid
-from botec.analyses.sweep import SHOWN, Wanted, sweep
 from botec.errors import BadInput, BotecError, MissingPackage, one_line
-from botec.inputs import Input
-from botec.report import Column, Section, Table, Text
+
+if TYPE_CHECKING:
+    from botec.analyses.sweep import Wanted
+    from botec.inputs import Input
+    from botec.report import Section
 
 BACKENDS = {"loky": "", "threading": "", "multiprocessing": "", "dask": "distributed", "ray": "ray"}
 MOST_POINTS = 2**20  # of one network: they travel between processes
@@ -94,6 +95,8 @@ def outcome(network: Network, question: Question) -> Outcome:
 
 
 def swept(network: Network, question: Question) -> Outcome:
+    from botec.analyses.grid import Grid
+    from botec.analyses.sweep import sweep
     from botec.read import read
     from botec.read.varied import read_with
 
@@ -126,6 +129,8 @@ def outcomes(
     Raises :class:`MissingPackage` where the backend is not installed, :class:`BadInput` for a file
     that holds another sweep.
     """
+    from botec.analyses.grid import Grid
+
     points = Grid(question.axes).size
     if points > MOST_POINTS:
         seen = f"{points:,} points of each of {len(networks)} networks"
@@ -262,10 +267,14 @@ class Gathered:
         if self.best:
             known = [row for row in self.rows if not math.isnan(row[self.best])]
             self.rows = sorted(known, key=lambda row: row[self.best])
+        from botec.analyses.sweep import SHOWN
+
         del self.rows[SHOWN:]
 
     def sections(self, networks: int, where: str) -> tuple[Section, ...]:
         """How many networks and points, those to show, and who has no answer, and why."""
+        from botec.report import Column, Section, Table, Text
+
         texts = [f"{networks:,} networks; {self.points:,} points asked; {self.kept:,} kept."]
         if self.outside:
             texts.append(f"{self.outside:,} lie where no formula is known and are left out.")

@@ -24,7 +24,7 @@ ORDER = 17
     ),
 )  # fmt: skip
 def time(asked: Asked, run: str, gpus: int, price: str, pue: float, exact: bool) -> Answer:
-    """How long a step takes on a device, bound by what, and what a whole run costs.
+    """How long a step takes, what bounds it, what a run costs.
 
     \b
     botec time torchvision:resnet50 B=64 --device a100 --precision amp-bf16 --train

@@ -6,7 +6,8 @@ import dis
 import sys
 from types import FrameType
 
-RECORDING = ("/read/recorder.py", "/read/callers.py")
+RECORDING = ("/read/recorder.py", "/read/in_place.py", "/read/callers.py")
+ATTENTION = ("/read/decisions.py", "/read/cuda.py")  # where its kernel is chosen
 
 
 def caller() -> FrameType | None:
@@ -29,6 +30,16 @@ def called_by_linear() -> bool:
     if frame is None:
         return False
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] != "BINARY_OP"
+
+
+def called_by_attention() -> bool:
+    """Whether the op comes out of attention that is written out in products."""
+    frame = caller()
+    while frame is not None and frame.f_code.co_filename.endswith("/torch/_ops.py"):
+        frame = frame.f_back
+    return frame is not None and (
+        frame.f_code.co_name == "attention" and frame.f_code.co_filename.endswith(ATTENTION)
+    )
 
 
 def user_line() -> str:

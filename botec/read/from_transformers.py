@@ -14,7 +14,7 @@ the setting's, not the file's.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -158,10 +158,20 @@ def without_dice(config: Any) -> tuple[str, ...]:
 
     LayerDrop skips a layer, SpecAugment masks stretches of sound: how many differs in each step.
     """
-    thrown = [name for name in DICE if getattr(config, name, None)]
-    for name in thrown:
-        setattr(config, name, DICE[name])
-    return tuple(f"{name} is set to {DICE[name]}: it is drawn at random" for name in thrown)
+    said = []
+    for part in parts(config):
+        for name in [name for name in DICE if getattr(part, name, None)]:
+            setattr(part, name, DICE[name])
+            said.append(f"{name} is set to {DICE[name]}: it is drawn at random")
+    return tuple(dict.fromkeys(said))
+
+
+def parts(config: Any) -> Iterator[Any]:
+    """A configuration and those of its parts, at any depth."""
+    yield config
+    for part in vars(config).values():
+        if hasattr(part, "to_dict") and hasattr(part, "model_type"):
+            yield from parts(part)
 
 
 def builder(kind: Any, config: Any, text: str) -> Callable[[], Any]:

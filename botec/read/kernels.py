@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from botec.calls import Call, Size, Tensor
-from botec.ops.cuda.rules import RULES
+from botec.ops.cuda import rules
 from botec.poly import as_poly, plain
 from botec.program import OP, Kernels, Stream
 from botec.read.align import Fit, is_layout
@@ -40,7 +40,7 @@ def strides_of(stream: Stream, traces: Sequence[Any], fit: Fit) -> dict[Call, St
         if kind != OP:
             continue
         call = stream.calls[place]
-        if call.op in RULES and call not in found:
+        if call.op in rules.RULES and call not in found:
             signatures = [trace.signatures[one] for trace, one in zip(traces, own, strict=True)]
             found[call] = strides_of_call(call, signatures, fit)
     return found

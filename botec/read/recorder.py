@@ -14,13 +14,13 @@ from bisect import bisect_right
 from typing import Any
 
 import torch
-from torch._prims_common import is_non_overlapping_and_dense_or_false as is_dense
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from botec.errors import DataDependent
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
 from botec.read import supposed
-from botec.read.callers import called_by_engine, called_by_linear, user_line
+from botec.read.callers import user_line
+from botec.read.in_place import reuses
 from botec.read.layouts import check_types, layout_of, layouts, real_layouts, tensors
 from botec.read.shadow import Shadow, UnknownValueError
 from botec.read.shapes import layouts_of
@@ -34,7 +34,6 @@ UNSET = {"aten.empty", "aten.empty_like", "aten.empty_strided", "aten.new_empty"
 empty_strided = torch.empty_strided
 current_node = torch._C._current_autograd_node
 aten = torch.ops.aten
-ADD = aten.add.Tensor
 OPS: dict[Any, OpInfo] = {}
 
 
@@ -217,8 +216,8 @@ class Recorder(TorchDispatchMode):
             self.note_value(info, args, kwargs, out)
         elif info.writes and self.shadow.entries:
             self.forget_written(info, args, kwargs)
-        if func is ADD:
-            self.watch_addition(args, out)
+        if info.substitute:
+            self.watch_reuse(func, args, out)
         return out
 
     def note_op(self, signature: Signature) -> None:
@@ -277,8 +276,8 @@ class Recorder(TorchDispatchMode):
         self.note_first_value(signature, args, kwargs, out)
         if key is not None:
             self.cache[key] = signature
-        if func is ADD:
-            self.watch_addition(args, out)
+        if info.substitute:
+            self.watch_reuse(func, args, out)
         return out
 
     def note_experts(self, args: Any) -> None:
@@ -476,36 +475,16 @@ class Recorder(TorchDispatchMode):
 
     # -- what a dispatch mode changes, and is undone -----------------------------------------
 
-    def watch_addition(self, args: Any, out: Any) -> None:
-        """``a + b`` the real run does in place: summing gradients, and a linear layer's bias.
-
-        PyTorch adds out of place while any dispatch mode is active; if ``a`` dies at once, nobody
-        else held it and the real run has reused its memory (``InputBuffer::accumulate``,
-        ``at::linear``).
-        """
-        if not self.recording or not isinstance(args[1], torch.Tensor) or self.kinds[-1] != BIRTH:
+    def watch_reuse(self, func: Any, args: Any, out: Any) -> None:
+        """An op the real run may have done in place: it has, if ``args[0]`` dies at once."""
+        if not self.recording or self.kinds[-1] != BIRTH:
             return
-        first, second = args[0], args[1]
-        old = self.live.get(first.untyped_storage()._cdata)
+        old = self.live.get(args[0].untyped_storage()._cdata)
         new = self.live.get(out.untyped_storage()._cdata)
         if old is None or new is None or self.sizes[old.number] != self.sizes[new.number]:
             return
-        if self.backward:
-            same = first.shape == second.shape and first.dtype == second.dtype
-            whole = same and not first._is_view() and is_dense(first)
-            usable = whole and old.node != new.node and called_by_engine()
-        else:
-            usable = second.dim() == 1 and called_by_linear() and self.follows_view()
-        if usable:
+        if reuses(self, func, args, old, new):
             self.pending = (old.number, new, len(self.kinds))
-
-    def follows_view(self) -> bool:
-        """Whether the op before this one gave a product its shape back, as ``at::linear`` does."""
-        last = range(max(0, len(self.kinds) - 6), len(self.kinds))
-        before = [event for event in last if self.kinds[event] == OP]
-        if len(before) < 2:
-            return False
-        return self.signatures[self.index[before[-2]]].info.name == "aten._unsafe_view"
 
 
 def to_meta(kwargs: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from botec.read.in_place import SUBSTITUTES
 from botec.read.shadow import makes_new
 
 PURE, VIEW, IN_PLACE, OTHER = range(4)
@@ -41,6 +42,7 @@ class OpInfo:
         "overload",
         "seeded",
         "silent",
+        "substitute",
         "view",
         "way",
         "writes",
@@ -65,6 +67,7 @@ class OpInfo:
         )
         self.seeded = torch.Tag.nondeterministic_seeded in func.tags
         self.fresh = makes_new(func)
+        self.substitute = func in SUBSTITUTES
         self.way = self.way_of(func, schema)
 
     def way_of(self, func: Any, schema: Any) -> int:

@@ -214,7 +214,7 @@ class Tape(Recorder):
         if not signature.info.silent:
             self.heard = signature
 
-    def watch_addition(self, args: Any, out: Any) -> None:
+    def watch_reuse(self, func: Any, args: Any, out: Any) -> None:
         """Memory that a real run uses again is of no interest here: values are."""
 
     def adopt(self, tensor: Any, role: str, name: str = "") -> int:

@@ -54,7 +54,7 @@ def called(kind: Any, config: Any, task: str, train: bool, given: Sequence[Input
     """
     accepted = inspect.signature(kind.forward).parameters
     names = needed(kind, config, task, accepted, train)
-    known = [tensor(name, config) for name in names]
+    known = [tensor(name, config, task) for name in names]
     told = {one.name for one in given}
     for name, one in zip(names, known, strict=True):
         if one is None and name not in told:
@@ -74,7 +74,7 @@ def needed(
     kind: Any, config: Any, task: str, accepted: Mapping[str, inspect.Parameter], train: bool
 ) -> list[str]:
     """The tensors the call cannot do without, the main one first."""
-    main = kind.main_input_name if kind.main_input_name in accepted else "input_ids"
+    main = main_input(kind, config, accepted)
     names = [main] if main in accepted else []
     if task == "ZERO_SHOT_IMAGE_CLASSIFICATION":
         names = [name for name in ("input_ids", "pixel_values") if name in accepted]
@@ -92,8 +92,20 @@ def needed(
     return list(dict.fromkeys(names))
 
 
-def tensor(name: str, config: Any) -> Input | None:
-    """The input called ``name``, where the configuration tells its shape."""
+def main_input(kind: Any, config: Any, accepted: Mapping[str, inspect.Parameter]) -> str:
+    """The name of what class ``kind`` reads: its encoder's, where it only passes that on."""
+    from transformers import MODEL_MAPPING
+
+    own = getattr(config, "encoder", None)
+    if hasattr(own, "to_dict") and type(own) in MODEL_MAPPING:
+        inner = MODEL_MAPPING[type(own)].main_input_name
+        if inner in accepted:
+            return str(inner)
+    return kind.main_input_name if kind.main_input_name in accepted else "input_ids"
+
+
+def tensor(name: str, config: Any, task: str) -> Input | None:
+    """The input called ``name``, where the configuration (or the task: tokens) tells its shape."""
     length = "T" if name.startswith("decoder_") else "S"
     if name in ("input_ids", "decoder_input_ids"):
         return Input("B", length, dtype="int64", name=name, below=vocabulary(config))
@@ -107,6 +119,8 @@ def tensor(name: str, config: Any) -> Input | None:
         return sound_features(name, config)
     if name == "input_values":
         return sound_wave(name, config)
+    if name == "inputs" and task in TOKEN_LABELS and vocabulary(config) > 2:
+        return Input("B", "S", dtype="int64", name=name, below=vocabulary(config))
     return None
 
 

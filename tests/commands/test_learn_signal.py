@@ -49,7 +49,7 @@ def test_the_first_loss_is_that_of_real_logits():
     report = learn(model, Input("B", 256), only="signal", B=32)
     x = torch.randn(2000, 256)
     real = nn.functional.cross_entropy(model(x), torch.randint(0, 500, (2000,)))
-    assert report.figures["learn.loss.first"].counted.value == pytest.approx(float(real), abs=0.08)
+    assert report.figures["learn.loss.first"].counted.value == pytest.approx(real.item(), abs=0.08)
 
 
 def test_real_passes_stand_beside():

@@ -19,10 +19,11 @@ from analyses.recorded_streams import NAMES, recorded
 from read.cuda_scenarios import SCENARIOS
 
 from botec.analyses.allocator import Allocator, Usage
+from botec.analyses.kernels import weaving
 from botec.analyses.memory import Memory, memory
 from botec.analyses.requests import STAYS, requests
+from botec.ops.cuda import reduction, rules
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES
-from botec.read import kernel_rules, kernels, reduction
 
 LOSS = (4, 2)  # bytes of a loss in fp32, in 16 bits
 STARTS = {"forward": ("fwd1.0", "fwd1"), "backward": ("bwd1.0",), "optimizer": ("opt1", "zero1")}
@@ -158,12 +159,12 @@ def test_weights_moved_to_the_device_leave_nothing_behind() -> None:
 
 # --- the judge can say no -----------------------------------------------------------------------
 
-RULES = kernel_rules.RULES
+RULES = rules.RULES
 FAULTS = {
     "the mask after the dropped values": ("gpt2_amp", "aten.native_dropout"),
     "no packed copy before a norm": ("swin_t_adam", "aten.native_layer_norm"),
     "no product in softmax's gradient": ("llama_lora", "aten._softmax_backward_data"),
-    "gradients of look-ups unsorted": ("t5_adamw", kernel_rules.EMBEDDING),
+    "gradients of look-ups unsorted": ("t5_adamw", rules.EMBEDDING),
     "no buffer between blocks": ("swin_t_adam", "aten.sum"),
     "no sorting of indices": ("swin_t_adam", "aten.index_put"),
     "seeds on the device": ("vit_b_16_inf", "aten._scaled_dot_product_efficient_attention"),
@@ -173,7 +174,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     name, op = FAULTS[fault]
-    monkeypatch.setattr(kernel_rules, "RULES", {key: RULES[key] for key in RULES if key != op})
+    monkeypatch.setattr(rules, "RULES", {key: RULES[key] for key in RULES if key != op})
     told = memory(SCENARIOS[name]())
     sizes = [
         told.sizes[i] * (1 - 2 * (k == DEATH)) for k, i, _ in told.stream.events() if k in (1, 2)
@@ -206,8 +207,8 @@ def test_a_short_sum_is_not() -> None:
     ("capability", "size"), [(75, 8_519_680), (80, 8_519_680), (90, 33_554_432)]
 )
 def test_the_workspace_is_that_of_the_generation(capability: int, size: int) -> None:
-    assert kernels.workspace_bytes(capability) == size
+    assert weaving.workspace_bytes(capability) == size
 
 
 def test_only_capability_9_0_has_the_large_workspace() -> None:
-    assert kernels.workspace_bytes(100) == kernels.workspace_bytes(120) == 8_519_680
+    assert weaving.workspace_bytes(100) == weaving.workspace_bytes(120) == 8_519_680

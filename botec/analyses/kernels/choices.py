@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from botec.analyses.envelope import shift
+from botec.ops.cuda import rules
 from botec.ops.cuda.look import AtPoint, Look, Number, Step
-from botec.ops.cuda.rules import RULES
 from botec.poly import Floor, Poly, as_poly, at, plain, symbol
 from botec.program import Program, Stream
 
@@ -106,12 +106,12 @@ def look(stream: Stream, place: int, where: Any) -> Look:
 
 def ruled(stream: Stream) -> list[int]:
     """The places of calls whose kernels have a rule."""
-    return [place for place, call in enumerate(stream.calls) if call.op in RULES]
+    return [place for place, call in enumerate(stream.calls) if call.op in rules.RULES]
 
 
 def script(stream: Stream, place: int, where: Any) -> Script:
     """The steps of one call's kernel, sizes as plain formulas."""
-    steps = RULES[stream.calls[place].op](look(stream, place, where))
+    steps = rules.RULES[stream.calls[place].op](look(stream, place, where))
     return tuple((kind, key, bare(size)) for kind, key, size in steps)
 
 

@@ -102,6 +102,8 @@ def leaving(
     third = max(len(known) // 3, 1)
     begin, end = max(s for _, s in known[:third]), max(s for _, s in known[-third:])
     ratio = end / begin
+    if ratio > 1 and what == "signal":  # nothing but the weights makes a signal grow: all layers do
+        ratio **= len(known) / (len(known) - third)
     if not (ratio > band or ratio < 1 / band):
         return
     grows = ratio > 1

@@ -16,7 +16,14 @@
 
   const small = (number) => (number && Math.abs(number) < 1e-3 ? number.toExponential(2) : String(+number.toPrecision(4)));
 
+  const PARTS = [[1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
+  const tidy = (text) => text.replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, "");
+
   function short(value, unit) {
+    if (unit === "s" && value && Math.abs(value) < 1) {
+      const [least, sign] = PARTS.find(([one]) => Math.abs(value) >= one) || PARTS.at(-1);
+      return `${(value / least).toPrecision(3)} ${sign}s`;
+    }
     const [steps, base] = unit === "B" ? [BYTES, 1024] : [THOUSANDS, 1000];
     let number = Number(value), place = 0;
     while (Math.abs(number) >= base && place < steps.length - 1) {
@@ -155,7 +162,7 @@
   const axis = (column, linear, values = []) => ({
     type: linear ? "value" : "log", name: column.title, nameLocation: "middle", nameGap: 30, scale: true,
     ...(linear ? {} : around(values)), nameTruncate: { maxWidth: 260 },
-    axisLabel: { formatter: (value) => short(value, column.unit || "1"), color: ink() },
+    axisLabel: { formatter: (value) => tidy(short(value, column.unit || "1")), color: ink() },
     nameTextStyle: { color: ink() }, splitLine: { lineStyle: { opacity: 0.25 } },
   });
   const legend = () => ({ type: "scroll", top: 0, textStyle: { color: ink() }, pageTextStyle: { color: ink() } });
@@ -175,7 +182,7 @@
           formatter: (given) => tips(picture, [given].flat()) }),
         legend: legend(),
         grid: { left: 84, right: 30, top: 60, bottom: 60 },
-        xAxis: axis(picture.across, picture.linear, points.flat().map((one) => one[0])),
+        xAxis: { ...axis(picture.across, picture.linear), ...(picture.linear ? {} : { min: "dataMin", max: "dataMax" }) },
         yAxis: { ...axis(picture.up, picture.linear, points.flat().map((one) => one[1])), nameGap: 62 },
         dataZoom: [{ type: "inside", filterMode: "none" }],
         series: picture.curves.map((one, place) => ({
@@ -338,31 +345,40 @@
 
   // Module paths with dots as branches of a tree; a module's own share is a leaf beside its parts.
   function nested(areas) {
-    const root = { children: [] };
+    const root = { children: new Map() };
     for (const [path, value] of areas) {
       if (!(value > 0)) continue;
       let here = root;
       for (const name of path.split(".")) {
-        let next = here.children.find((one) => one.name === name);
-        if (!next) here.children.push(next = { name, children: [] });
-        here = next;
+        if (!here.children.has(name)) here.children.set(name, { name, children: new Map() });
+        here = here.children.get(name);
       }
       here.own = value;
     }
     const closed = (node) => {
-      const children = node.children.map(closed);
+      const children = [...node.children.values()].map(closed);
       if (!children.length) return { name: node.name, value: node.own };
       if (node.own) children.push({ name: `${node.name} itself`, value: node.own });
       return { name: node.name, children };
     };
-    return root.children.map(closed);
+    return fewer([...root.children.values()].map(closed), sum);
+  }
+
+  // The largest parts of a module one by one, the others in one area: areas nobody can see are none.
+  const MOST_AREAS = 400;
+  function fewer(nodes, size) {
+    const order = nodes.map((one) => (one.children ? { ...one, children: fewer(one.children, size) } : one));
+    if (order.length <= MOST_AREAS) return order;
+    order.sort((a, b) => size(b) - size(a));
+    const rest = order.slice(MOST_AREAS);
+    return [...order.slice(0, MOST_AREAS), { name: `${rest.length} more`, value: rest.reduce((all, one) => all + size(one), 0) }];
   }
 
   function draw(place) {
     const picture = data.pictures[+place.dataset.picture];
     const chart = charts.init(place, dark() ? "dark" : null, { renderer: "canvas" });
     const show = (chosen) => chart.setOption({
-      backgroundColor: "transparent", animation: false, aria: { enabled: true }, color: COLOURS,
+      backgroundColor: "transparent", animation: false, color: COLOURS,
       ...OPTIONS[picture.kind](picture, chosen),
     }, true);
     if (picture.kind === "tree") {
