@@ -64,7 +64,9 @@ def choices(setting: Setting) -> Iterator[dict[str, str]]:
 def other(choice: dict[str, str], model: Any, inputs: Any, options: Any) -> tuple[Formulas, ...]:
     """The formulas of a choice; none where the model or the optimizer refuses it."""
     try:
-        return tuple(replace(one, choice=choice) for one in formulas(read(model, *inputs, **options)))
+        return tuple(
+            replace(one, choice=choice) for one in formulas(read(model, *inputs, **options))
+        )
     except BotecError:
         return ()
 

@@ -21,10 +21,13 @@ from botec.report import Column, Report, Section, Table, Text
 GENERATIONS = (75, 80, 90, 100)
 
 
-def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> Report:
+def fit(
+    model: Any, *inputs: Input, context: int = CONTEXT, expandable: bool = False, **options: Any
+) -> Report:
     """Whether a step fits on ``device``, what fills it, and the largest that fits.
 
-    ``context`` is the driver's own memory in bytes. Raises :class:`BotecError`.
+    ``context`` is the driver's own memory in bytes; ``expandable`` lets the allocator's segments
+    grow (``PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True``). Raises :class:`BotecError`.
     """
     name = options.get("device", "cpu")
     if name == "cpu":
@@ -32,7 +35,7 @@ def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> R
             "fit asks about a device's memory", "name one with --device, such as rtx4090", "cpu"
         )
     target = device(name)
-    asked = question(read(model, *inputs, **options), target, context)
+    asked = question(read(model, *inputs, **options), target, context, expandable)
     largest = {dimension: asked.largest(dimension) for dimension in asked.program.asked}
     changes = () if asked.fits else tried(model, inputs, options, asked, target)
     helpful = [one for one in changes if one.fit.device < asked.device]
@@ -40,12 +43,12 @@ def fit(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> R
     return page(asked, largest, helpful, target)
 
 
-def question(program: Program, target: Device, context: int) -> Fit:
+def question(program: Program, target: Device, context: int, expandable: bool = False) -> Fit:
     """A program on a device. Raises :class:`BadInput` where its memory is not known."""
     if target.usable is None:
         seen = f"the memory of {target.title} is not known"
         raise BadInput(seen, "name another device", f"--device {target.name}")
-    return Fit(program, Room(target.usable, context), program.asked)
+    return Fit(program, Room(target.usable, context, expandable), program.asked)
 
 
 def tried(model: Any, inputs: Any, options: Any, asked: Fit, target: Device) -> Iterator[Tried]:
@@ -53,7 +56,7 @@ def tried(model: Any, inputs: Any, options: Any, asked: Fit, target: Device) -> 
 
     A smaller batch per step is no change of the setting, so the micro-batches come first.
     """
-    context = asked.room.context
+    room = asked.room
     parted = micro_batched(model, inputs, options, asked)
     if parted is not None:
         yield parted
@@ -62,7 +65,8 @@ def tried(model: Any, inputs: Any, options: Any, asked: Fit, target: Device) -> 
             program = read(model, *inputs, **{**options, **asked.program.asked, **one.options})
         except BotecError:
             continue
-        yield Tried(one.name, question(program, target, context), work(program))
+        there = question(program, target, room.context, room.expandable)
+        yield Tried(one.name, there, work(program))
 
 
 def micro_batched(model: Any, inputs: Any, options: Any, asked: Fit) -> Tried | None:
@@ -119,26 +123,47 @@ def page(asked: Fit, largest: Any, tried: Any, target: Device) -> Report:
         figures=fit_figures(asked, largest),
         sections=(*fit_sections(asked, largest, tried, target.title), elsewhere(asked, target)),
         notes=(
-            *assumptions(asked.room.context),
+            *assumptions(asked.room.context, asked.room.expandable),
             *notes(program),
         ),
         version=__version__,
     )
 
 
-def assumptions(context: int) -> tuple[str, ...]:
+def assumptions(context: int, expandable: bool) -> tuple[str, ...]:
     """What no trace can tell, and is taken or left out."""
+    grow = "The allocator's segments grow (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True)."
     return (
-        f"The driver's context is taken as {context:,} bytes; --context sets it.",
+        f"The driver's context is taken as {context:,} bytes; 300 to 600 MB are seen, by driver "
+        "and GPU, and --context replaces it.",
+        *([grow] if expandable else []),
         "cuDNN's workspaces are not in it: a convolutional network can take hundreds of "
         "megabytes more, above all with benchmark mode.",
     )
 
 
+def run_on(program: Program, target: Device) -> Program:
+    """A program of the target's generation with the target's own kernels: how many processors it
+    has decides what they take."""
+    major, minor = target.capability or (0, 0)
+    own = 10 * major + minor
+    if all(one.kernels is None or one.kernels.capability == own for one in program.streams):
+        return program
+    streams = tuple(
+        replace(one, kernels=replace(one.kernels, capability=own)) if one.kernels else one
+        for one in program.streams
+    )
+    return replace(program, streams=streams)
+
+
 def elsewhere(asked: Fit, target: Device) -> Section:
     """The devices whose kernels make the same choices as the target's, with the same trace."""
     same = [one for one in catalogue() if generation(one) == generation(target)]
-    fits = [(one, question(asked.program, one, asked.room.context)) for one in same]
+    room = asked.room
+    fits = [
+        (one, question(run_on(asked.program, one), one, room.context, room.expandable))
+        for one in same
+    ]
     rows = tuple(
         (one.title, one.usable, there.device, "yes" if there.fits else "no") for one, there in fits
     )
@@ -159,17 +184,19 @@ def generation(target: Device) -> int:
     return max((one for one in GENERATIONS if one <= 10 * major + minor), default=0)
 
 
-def everywhere(model: Any, *inputs: Input, context: int = CONTEXT, **options: Any) -> Report:
+def everywhere(
+    model: Any, *inputs: Input, context: int = CONTEXT, expandable: bool = False, **options: Any
+) -> Report:
     """The same question for every CUDA device of the catalogue, one trace for each generation.
 
     From the largest device down: what holds not even the weights needs no trace of its own.
     """
     options.pop("device", None)
     programs: dict[int, Program] = {}
-    said: dict[tuple[int, Room], tuple[Any, ...]] = {}
+    said: dict[tuple[Any, Room], tuple[Any, ...]] = {}
     rows = []
     for target in reversed(catalogue()):
-        room = Room(target.usable or 0, context)
+        room = Room(target.usable or 0, context, expandable)
         own = generation(target)
         if own not in programs and programs:
             first = next(iter(programs.values()))
@@ -178,16 +205,18 @@ def everywhere(model: Any, *inputs: Input, context: int = CONTEXT, **options: An
                 continue
         if own not in programs:
             programs[own] = read(model, *inputs, device=target.name, **options)
-        if (own, room) not in said:
-            said[own, room] = answer(Fit(programs[own], room, programs[own].asked))
-        rows.append((target.title, target.usable, *said[own, room]))
+        key = target.capability, room
+        if key not in said:
+            program = run_on(programs[own], target)
+            said[key] = answer(Fit(program, room, program.asked))
+        rows.append((target.title, target.usable, *said[key]))
     program = next(iter(programs.values()))
     columns = (
         Column("device"), Column("memory", "B"), Column("used", "B", apart=True), Column("fits"),
         Column(f"largest {next(iter(program.asked), '')}".strip(), "1"), Column("why not"),
     )  # fmt: skip
     table = Table("Every CUDA device of the catalogue", columns, tuple(reversed(rows)))
-    return catalogue_page(program, table, context)
+    return catalogue_page(program, table, assumptions(context, expandable))
 
 
 def answer(asked: Fit) -> tuple[Any, ...]:
@@ -201,7 +230,7 @@ def answer(asked: Fit) -> tuple[Any, ...]:
     return (peak, fits, most, why)
 
 
-def catalogue_page(program: Program, table: Table, context: int) -> Report:
+def catalogue_page(program: Program, table: Table, assumed: tuple[str, ...]) -> Report:
     """The report of all devices: how many it fits on, and the table."""
     from botec import __version__
 
@@ -213,6 +242,6 @@ def catalogue_page(program: Program, table: Table, context: int) -> Report:
         setting={**setting, "device": "every CUDA device"},
         figures={},
         sections=(Section("Where it fits", (Text(text, "" if many else "no"), table)),),
-        notes=(*assumptions(context), *notes(program)),
+        notes=(*assumed, *notes(program)),
         version=__version__,
     )

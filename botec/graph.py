@@ -79,9 +79,10 @@ class Graph:
 
     ``inputs`` and ``outputs`` are numbers of values, in the order of the call and of the returned
     containers; ``loss`` is the loss where it was asked for. ``axes`` names the axes of each input:
-    the dimension's letter, else ``x2`` for the third one. ``scopes`` are all module paths, in the
-    order of the model's own listing, with the modules' classes. ``constants`` has the entries of
-    constants that are known, as arrays; ``point`` the dimensions it was read at.
+    the dimension's letter, else the usual one (L; H, W; D, H, W) or its place (``x1``). ``scopes``
+    are all module paths, in the order of the model's own listing, with the modules' classes.
+    ``constants`` has the entries of constants that are known, as arrays; ``point`` the dimensions
+    it was read at.
     """
 
     name: str

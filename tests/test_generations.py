@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 import botec
-from botec.fit import GENERATIONS, catalogue, generation
+from botec.analyses.memory import memory
+from botec.fit import GENERATIONS, catalogue, generation, run_on
 from botec.program import Stream
 
 NETWORKS = {
@@ -21,7 +22,9 @@ KNOWN = sorted({10 * one.capability[0] + one.capability[1] for one in catalogue(
 
 @cache
 def trace(model: str, capability: int) -> Stream:
-    return botec.read(model, device=f"cuda:{capability}", **NETWORKS[model]).streams[0]
+    program = botec.read(model, device=f"cuda:{capability}", **NETWORKS[model])
+    point = {**program.asked, "B": 2}
+    return memory(program, **point).stream
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -41,4 +44,15 @@ def test_every_device_has_a_generation() -> None:
 def test_generations_differ(one: int, next_one: int) -> None:
     model = next(iter(NETWORKS))
     sizes = [[str(s.bytes) for s in trace(model, which).storages] for which in (one, next_one)]
+    assert sizes[0] != sizes[1]
+
+
+def test_devices_of_one_generation_have_their_own_processors() -> None:
+    """How a long sum is split follows the processors: what one device's kernels take is what a
+    reading for that device says, though the trace is that of its generation."""
+    asked = {"B": 32768}
+    one, other = (botec.read("mlp:900-900-9", device=f"cuda:{at}", **asked) for at in (80, 89))
+    known = next(target for target in catalogue() if target.capability == (8, 9))
+    assert memory(run_on(one, known)).fullest.bytes == memory(other).fullest.bytes
+    sizes = [[str(s.bytes) for s in memory(each).stream.storages] for each in (one, other)]
     assert sizes[0] != sizes[1]

@@ -9,7 +9,8 @@ from typing import Any
 
 from botec.analyses.count import Counts, Total, active_count, parameter_count
 from botec.analyses.fit import device_figures, on_its_device
-from botec.analyses.memory import Memory, memory, stored_unknown, weight_bytes
+from botec.analyses.memory import Memory, memory, peak_formulas, stored_unknown, weight_bytes
+from botec.analyses.reserve import estimated
 from botec.poly import Poly, at
 from botec.program import PHASES, ROLES, Program, Stream
 from botec.report import Counted, Figure, Ruled
@@ -234,7 +235,7 @@ def memory_figures(answers: Answers) -> list[Figure]:
         why = f"how {', '.join(unknown)} stores weights is not known to botec"
         stored = Counted(None, None, "unknown", unknown, why)
     found.append(Figure("memory.weights", "weights and buffers as stored", "B", stored))
-    return found
+    return estimated(found, answers.stream, answers.program.asked)
 
 
 def outside_figures(answers: Answers) -> list[Figure]:
@@ -258,18 +259,24 @@ def peak_formula(answers: Answers) -> tuple[str | None, str | None]:
     polys = answers.memory.formula()
     asked = answers.program.asked
     if not asked or any(isinstance(poly, Poly) for poly in polys):
-        fixed = answers.stream.regime.fixed
-        return maximum(polys), f"holds for {answers.stream.regime}" if fixed else None
+        return maximum(polys), where_of_peak(answers.program, answers.stream)
     widest = answers.program.streams[0]
     if widest is answers.stream:
         return None, answers.program.why or f"traced at {answers.stream.regime} only"
-    from botec.analyses.memory import peak_envelope
-
-    polys = peak_envelope(widest)
+    polys = peak_formulas(answers.program, widest)
     text = maximum(polys)
     if max(at(poly, asked) for poly in polys) == peak:
-        return text, None
+        return text, where_of_peak(answers.program, widest) if widest.kernels else None
     return None, f"{answers.stream.regime} is a regime of its own; for {widest.regime}: {text}"
+
+
+def where_of_peak(program: Program, stream: Stream) -> str | None:
+    """Where the peak's formula holds, if that is less than wherever the network can be read."""
+    if stream.kernels is not None and stream.regime.least:
+        from botec.analyses.kernels.region import where_it_holds
+
+        return where_it_holds(program, stream)
+    return f"holds for {stream.regime}" if stream.regime.fixed else None
 
 
 def maximum(polys: tuple[Any, ...]) -> str:

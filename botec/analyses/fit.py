@@ -22,6 +22,7 @@ from botec.report import Counted, Figure
 from botec.units import Quantity
 
 LARGEST = 2**40
+SOON = 2**14  # sizes
 BEYOND = 2**62  # what no allocator counts to
 
 # The driver's context and the libraries' code on a CUDA device: 300 to 600 MB by GPU, driver and
@@ -30,21 +31,28 @@ CONTEXT = 450 * 2**20
 
 
 @lru_cache(maxsize=512)
-def endless(program: Program, point: tuple[tuple[str, int], ...]) -> Usage:
+def endless(
+    program: Program, point: tuple[tuple[str, int], ...], expandable: bool = False
+) -> Usage:
     """Peaks of the run at a point on a device that never ends."""
     timeline = memory(program, **dict(point))
     most = timeline.fullest.bytes
     if most >= BEYOND:
         return Usage(most, most, most)
-    return Allocator().replay(requests(timeline, constructed=False)).peak
+    asked = requests(timeline, constructed=False)
+    return Allocator(expandable=expandable).replay(asked).peak
 
 
 @dataclass(frozen=True)
 class Room:
-    """The memory of a device: its ``total`` bytes, and the driver's own ``context``."""
+    """The memory of a device: its ``total`` bytes, and the driver's own ``context``.
+
+    ``expandable`` says that the allocator's segments grow (``expandable_segments:True``).
+    """
 
     total: int
     context: int
+    expandable: bool = False
 
     @property
     def usable(self) -> int:
@@ -73,7 +81,7 @@ class Fit:
     @cached_property
     def endless(self) -> Usage:
         """Peaks of the run where nothing limits it."""
-        return endless(self.program, tuple(self.point.items()))
+        return endless(self.program, tuple(self.point.items()), self.room.expandable)
 
     @cached_property
     def within(self) -> Usage | None:
@@ -86,7 +94,8 @@ class Fit:
         if self.endless.reserved <= self.room.usable:
             return self.endless
         asked = requests(self.memory, constructed=False)
-        run = Allocator(capacity=self.room.usable).replay(asked)
+        allocator = Allocator(capacity=self.room.usable, expandable=self.room.expandable)
+        run = allocator.replay(asked)
         return None if run.refused else run.peak
 
     @property
@@ -187,7 +196,20 @@ class Fit:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if enough(middle) else (low, middle)
-        return high if enough(high) else low
+        return high if enough(high) else self.later(span, low)
+
+    def later(self, span: Span, steps: int) -> int:
+        """The last size with a peak within the usable memory, of those soon after the first that is
+        beyond it: a kernel that splits a sum over fewer blocks takes less for more."""
+        if span.stream.kernels is None:
+            return steps
+        import numpy as np
+
+        tried = np.arange(steps + 1, min(span.most, steps + SOON) + 1)
+        sizes = {**self.point, span.name: tried * span.step}
+        points = {name: np.broadcast_to(size, tried.shape) for name, size in sizes.items()}
+        right = np.flatnonzero(peak_at(span.stream, points) <= self.room.usable)
+        return int(tried[right[-1]]) if right.size else steps
 
     def bound(self, name: str) -> int | None:
         """The largest value the model itself takes, where it has one (positions, say)."""

@@ -6,28 +6,46 @@ from collections.abc import Iterator
 
 from botec.analyses.count import MEASURES, Counts
 from botec.analyses.figures import maximum
-from botec.analyses.memory import peak_envelope
-from botec.program import PHASES, Program, Stream
+from botec.analyses.kernels.region import same_choices
+from botec.analyses.memory import peak_formulas
+from botec.program import PHASES, Program, Regime, Stream
 from botec.report import Formulas
 
+PEAK = "memory.peak"
 MOST_LETTERS = 60_000  # of one peak's formula; image sizes can make a thousand polynomials
 
 
 def formulas(program: Program) -> tuple[Formulas, ...]:
     """The figures of every stream, in the order in which streams are asked."""
-    return tuple(formulas_of(program, stream) for stream in program.streams)
+    found: list[Formulas] = []
+    for stream in program.streams:
+        found += formulas_of(program, stream)
+    return tuple(found)
 
 
-def formulas_of(program: Program, stream: Stream) -> Formulas:
-    """One stream's figures, with where they hold."""
-    regime = stream.regime
+def formulas_of(program: Program, stream: Stream) -> Iterator[Formulas]:
+    """One stream's figures, with where they hold.
+
+    With the memory of a device's kernels in it, the peak's formula holds where all of them choose
+    as they do at the asked point; beyond, there is none.
+    """
+    found = dict(values(program, stream))
+    if stream.kernels is None:
+        yield placed(stream.regime, found)
+        return
+    yield placed(same_choices(program, stream), found)
+    yield placed(stream.regime, {key: text for key, text in found.items() if key != PEAK})
+
+
+def placed(regime: Regime, found: dict[str, str]) -> Formulas:
+    """Formulas with the regime they hold in."""
     where = {
         "fixed": dict(regime.fixed),
         "least": dict(regime.least),
         "most": dict(regime.most),
         "step": dict(regime.step),
     }
-    return Formulas(str(regime), where, dict(values(program, stream)))
+    return Formulas(str(regime), where, found)
 
 
 def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
@@ -40,9 +58,9 @@ def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
             total = counts.total(measure, phases)
             if not total.missing:
                 yield f"{measure}.{span}", str(total.value)
-    peak = maximum(peak_envelope(stream))
+    peak = maximum(peak_formulas(program, stream))
     if len(peak) <= MOST_LETTERS:
-        yield "memory.peak", peak
+        yield PEAK, peak
 
 
 def spans(program: Program) -> dict[str, tuple[str, ...]]:

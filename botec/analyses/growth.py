@@ -37,6 +37,13 @@ CONVENTION = (
 )
 
 
+CHOICES = (
+    "The device's kernels choose by size what they take inside an op. Formulas of memory.peak are "
+    "written with the choices made at the asked point; its numbers at other sizes, in tables and "
+    "sweeps, with those made there."
+)
+
+
 @dataclass(frozen=True)
 class Passing:
     """In one dimension: the term that grows fastest, who owns it, and where it passes the rest.
@@ -149,7 +156,8 @@ def sections(
         return (*found, Section("Growth", (Text(text),)))
     growing, whole = passings(program, known=known), growth_table(program, known)
     why = f"{program.why or 'no formula: the traced point is all that is known'}."
-    found.append(Section("Growth", (whole, Text(CONVENTION)) if whole.rows else (Text(why),)))
+    said = (whole, Text(CONVENTION), *chosen(program, figures))
+    found.append(Section("Growth", said if whole.rows else (Text(why),)))
     for name in program.dimensions:
         own = [one for one in growing if one.name == name]
         table = decades(program, known, name)
@@ -159,6 +167,13 @@ def sections(
             found.append(Section(f"Growth in {name}", parts))
     other = regimes(program, known) if whole.rows else ()
     return (*found, Section("Other regimes", other)) if other else tuple(found)
+
+
+def chosen(program: Program, figures: Mapping[str, Figure]) -> tuple[Text, ...]:
+    """What formulas of the peak leave open where kernels take memory by size."""
+    if "memory.peak" not in figures or not any(one.kernels for one in program.streams):
+        return ()
+    return (Text(CHOICES),)
 
 
 def growth_table(program: Program, known: Mapping[str, Known]) -> Table:

@@ -10,6 +10,7 @@ from botec.analyses.figures import Answers, maximum, memory_rule
 from botec.analyses.fit import Fit, device_figures, where_seen
 from botec.analyses.memory import weight_bytes
 from botec.analyses.memory_rules import memory_rules
+from botec.analyses.reserve import estimated
 from botec.analyses.tables import memory_section
 from botec.analyses.timeline import picture, standing_table
 from botec.poly import Poly
@@ -38,6 +39,7 @@ def fit_figures(fit: Fit, largest: Mapping[str, int | None]) -> dict[str, Figure
             Counted(fit.room.total - fit.device, None, "estimate"),
         ),
     ]  # fmt: skip
+    found = estimated(found, fit.memory.stream, fit.point)
     for name, value in largest.items():
         counted = largest_of(fit, name, value)
         found.append(Figure(f"fit.largest.{name}", f"largest {name} that fits", "1", counted))

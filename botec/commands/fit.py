@@ -19,17 +19,20 @@ ORDER = 15
     click.option(
         "--context", default=None, metavar="SIZE", help="The driver's own memory: 450MiB."
     ),
+    click.option("--expandable", is_flag=True, help="The allocator's segments grow."),
 )
-def fit(asked: Asked, context: str | None) -> Answer:
+def fit(asked: Asked, context: str | None, expandable: bool) -> Answer:
     """Does it fit on a device, what fills it, the largest that fits."""
     from botec.fit import CONTEXT, everywhere, fit
     from botec.units import parse_bytes
 
     own = CONTEXT if context is None else parse_bytes(context)
     if asked.options.get("device", "cpu") == "cpu":
-        report = everywhere(asked.model, *asked.inputs, context=own, **asked.options)
+        report = everywhere(
+            asked.model, *asked.inputs, context=own, expandable=expandable, **asked.options
+        )
         return Answer(report, refusals(report))
-    report = fit(asked.model, *asked.inputs, context=own, **asked.options)
+    report = fit(asked.model, *asked.inputs, context=own, expandable=expandable, **asked.options)
     return Answer(report, refusals(report))
 
 

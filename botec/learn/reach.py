@@ -21,7 +21,7 @@ DRAWN = (".svg", ".png")
 OPTIONS = (
     click.option(
         "--axis", multiple=True, metavar="NAME",
-        help="Of reach: along this axis of the input, H or x2. Repeatable.",
+        help="Of reach: along this axis of the input, H or x1. Repeatable.",
     ),
     click.option(
         "--effective", is_flag=True,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botec.errors import BotecError
@@ -60,11 +60,21 @@ class Judged:
     how: str
     faults: Mapping[str, int] = field(default_factory=dict)
     why: str | None = None
+    update: int = 0
 
     @property
     def step(self) -> int | None:
-        """Both phases."""
-        return None if self.forward is None else self.forward + (self.backward or 0)
+        """All phases; some optimizers (Muon, Adafactor) multiply matrices too, in ``update``."""
+        if self.forward is None:
+            return None
+        return self.forward + (self.backward or 0) + self.update
+
+    def times(self, batches: int) -> Judged:
+        """What as many micro-batches multiply."""
+        forward, backward = (
+            None if one is None else batches * one for one in (self.forward, self.backward)
+        )
+        return replace(self, forward=forward, backward=backward)
 
 
 def judged(
@@ -74,8 +84,9 @@ def judged(
     train: bool = True,
     precision: str = "fp32",
     real: Step | None = None,
+    prepare: Callable[[Any], None] | None = None,
 ) -> Judged:
-    """What the framework's counter says of ``source`` at ``point``.
+    """What the framework's counter says of ``source`` at ``point``; ``prepare`` gets the model.
 
     A model that reads values cannot run on tensors without data. Then ``real``, a step with data,
     is run with the CPU's fused kernels switched off; without one the figures are unknown and
@@ -85,7 +96,7 @@ def judged(
 
     version = f"torch {torch.__version__}"
     try:
-        forward, backward, faults = count(meta_step(source, point, train, precision))
+        forward, backward, faults = count(meta_step(source, point, train, precision, prepare))
         found = HOW.format(version=version)
     except Exception as error:  # a constructor that reads values cannot run on meta either
         if real is None:
@@ -96,7 +107,10 @@ def judged(
     return Judged(forward, backward if train else None, found, faults)
 
 
-def meta_step(source: Source, point: Mapping[str, int], train: bool, precision: str) -> Step:
+def meta_step(
+    source: Source, point: Mapping[str, int], train: bool, precision: str,
+    prepare: Callable[[Any], None] | None = None,
+) -> Step:  # fmt: skip
     """A step on the meta device: shapes and types, no numbers. Autocast multiplies no more."""
     import torch
 
@@ -108,6 +122,8 @@ def meta_step(source: Source, point: Mapping[str, int], train: bool, precision: 
     model = model.train(train)
     if stored != "float32":
         model = model.to(getattr(torch, stored))
+    if prepare is not None:
+        prepare(model)
     with torch.device("meta"):
         arguments, keywords = inputs_of(source, point, train, stored)
     return Step(model, arguments, keywords, train=train)
@@ -124,6 +140,16 @@ def count(step: Step) -> tuple[int, int, dict[str, int]]:
         forward = counted(step.forward, faults)
         backward = counted(step.backward, faults) if step.train else 0
     return forward, backward, faults
+
+
+def counted_update(step: Step) -> int:
+    """Multiplications of the optimizer of a real step, which is run once for it."""
+    if step.optimizer is None:
+        return 0
+    *before, (_, update) = step.phases.items()
+    for _, phase in before:
+        phase()
+    return counted(update, {})
 
 
 @contextmanager

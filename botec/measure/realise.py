@@ -34,10 +34,15 @@ SEED = 0
 class Step:
     """One step of a real model, whole (:meth:`run`) or phase by phase.
 
-    A training step is ``zero_grad(set_to_none=True)``, forward with its loss, backward,
-    ``optimizer.step()``; an inference is the forward alone in ``torch.no_grad()``. The output is
-    let go as soon as the loss is known (autograd keeps what it needs), the loss after the backward;
-    an inference's output lives until the next step begins.
+    A training step is ``zero_grad(set_to_none=True)``, forward with its loss, backward (both once
+    for each of ``accumulate`` micro-batches), ``optimizer.step()``; an inference is the forward
+    alone in ``torch.no_grad()``. The output is let go as soon as the loss is known (autograd keeps
+    what it needs), the loss after the backward; an inference's output lives until the next step.
+
+    ``zero_grad`` is when gradients go: ``after`` and ``before`` (between two steps both),
+    ``between`` forward and backward, ``keep`` (set to zero after the step). Every step of a
+    ``first_step`` is one: it finds no optimizer states. ``copies`` are pairs of a 16-bit weight and
+    the fp32 one the optimizer steps on.
     """
 
     model: Any
@@ -46,15 +51,25 @@ class Step:
     optimizer: Any = None
     train: bool = True
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    accumulate: int = 1
+    zero_grad: str = "after"
+    first_step: bool = False
+    scaler: Any = None
+    copies: tuple[tuple[Any, Any], ...] = ()
     loss: Any = None
     output: Any = None
 
     @property
     def phases(self) -> dict[str, Callable[[], None]]:
-        """The phases in order, by name; ``zero`` belongs to no phase of the Program."""
+        """The phases in order, by name; ``zero`` belongs to no phase of the Program.
+
+        Those of later micro-batches are ``forward.2``, ``backward.2`` and so on.
+        """
         if not self.train:
             return {"zero": self.zero, "forward": self.forward}
-        phases = {"zero": self.zero, "forward": self.forward, "backward": self.backward}
+        phases = {"zero": self.zero, "forward": self.first_forward, "backward": self.backward}
+        for batch in range(2, self.accumulate + 1):
+            phases |= {f"forward.{batch}": self.forward, f"backward.{batch}": self.backward}
         return {**phases, "optimizer": self.update} if self.optimizer is not None else phases
 
     def run(self) -> None:
@@ -65,8 +80,23 @@ class Step:
     def zero(self) -> None:
         """Drop the gradients (training) or the last output (inference)."""
         self.output = None
-        if self.train:
-            self.model.zero_grad(set_to_none=True)
+        fresh = self.first_step or self.optimizer is None
+        if self.train and (fresh or self.zero_grad in ("after", "before")):
+            self.drop()
+        if self.first_step and self.optimizer is not None:
+            self.optimizer.state.clear()
+
+    def drop(self) -> None:
+        """No gradients, of weights or copies."""
+        self.model.zero_grad(set_to_none=True)
+        for _, copy in self.copies:
+            copy.grad = None
+
+    def first_forward(self) -> None:
+        """The forward of the first micro-batch, after which gradients may go."""
+        self.forward()
+        if self.zero_grad == "between" and self.optimizer is not None:
+            self.drop()
 
     def forward(self) -> None:
         """The model, and in training its loss."""
@@ -76,8 +106,12 @@ class Step:
             output = self.called()
             if self.train:
                 self.loss = loss_of(output)
+                if self.accumulate > 1:
+                    self.loss = self.loss / self.accumulate
             else:
                 self.output = output
+        if self.scaler is not None:
+            self.loss = self.scaler.scale(self.loss)
 
     def called(self) -> Any:
         """The model's output. Raises :class:`ModelFailed` with the model's own words."""
@@ -95,13 +129,27 @@ class Step:
         self.loss = None
 
     def update(self) -> None:
-        """The optimizer's step."""
-        self.optimizer.step()
+        """The optimizer's step, on the copies where there are any."""
+        for weight, copy in self.copies:
+            copy.grad = None if weight.grad is None else weight.grad.float()
+            weight.grad = None
+        if self.scaler is not None:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+        for weight, copy in self.copies:
+            weight.data.copy_(copy.data)
+        if self.zero_grad == "keep":
+            self.optimizer.zero_grad(set_to_none=False)
 
     def tensors(self) -> Iterator[Any]:
         """Every tensor the step holds between its phases: weights, inputs, gradients, states."""
+        copies = [copy for _, copy in self.copies]
         yield from weights(self.model)
-        yield from (weight.grad for weight in self.model.parameters() if weight.grad is not None)
+        yield from copies
+        trained = (*self.model.parameters(), *copies)
+        yield from (weight.grad for weight in trained if weight.grad is not None)
         yield from tensors_in((self.arguments, self.keywords, self.output, self.loss))
         if self.optimizer is not None:
             yield from tensors_in(tuple(self.optimizer.state.values()))
@@ -112,14 +160,19 @@ def realise(
     point: Mapping[str, int],
     *,
     train: bool = True,
-    optimizer: str | None = "adamw",
+    optimizer: Any = "adamw",
     precision: str = "fp32",
+    prepare: Callable[[Any], None] | None = None,
+    scaler: bool = False,
+    master: bool = False,
+    **kept: Any,
 ) -> Step:
     """The model of ``source`` with weights, inputs at ``point`` and, in training, an optimizer.
 
     ``precision`` is ``fp32``, ``bf16`` or ``fp16`` (weights, gradients and inputs in that type),
-    or ``amp-bf16``, ``amp-fp16`` (weights in float32 under ``torch.autocast``). ``optimizer`` is a
-    name of ``torch.optim``, in any case, with its default settings, or ``"sgd-momentum"`` (0.9).
+    or ``amp-bf16``, ``amp-fp16`` (weights in float32 under ``torch.autocast``). ``optimizer`` is
+    what :func:`make_optimizer` takes. ``prepare`` is given the model in its type; ``scaler`` (of
+    loss 1) and ``master`` copies in fp32 belong to 16-bit types; ``kept`` are fields of the step.
 
     Raises :class:`UnknownName` for an optimizer or precision that is not there.
     """
@@ -130,9 +183,23 @@ def realise(
     model = materialised(source.build()).train(train)
     if stored != "float32":
         model = model.to(getattr(torch, stored))
+    if prepare is not None:
+        prepare(model)
     arguments, keywords = inputs_of(source, point, train, stored)
-    updater = make_optimizer(optimizer, model) if train and optimizer else None
-    return Step(model, arguments, keywords, updater, train, autocast(computed))
+    copies = tuple(copies_of(model)) if master else ()
+    updater = make_optimizer(optimizer, model, copies) if train and optimizer else None
+    scale = torch.amp.GradScaler("cpu", init_scale=1.0) if scaler else None
+    return Step(
+        model, arguments, keywords, updater, train, autocast(computed),
+        scaler=scale, copies=copies, **kept,
+    )  # fmt: skip
+
+
+def copies_of(model: Any) -> Iterator[tuple[Any, Any]]:
+    """Each trained weight of 16 bits with a copy of it in fp32."""
+    for weight in model.parameters():
+        if weight.requires_grad and weight.element_size() == 2:
+            yield weight, weight.detach().float().requires_grad_()
 
 
 def stored_and_computed(precision: str) -> tuple[str, str]:
@@ -212,21 +279,29 @@ def random_tensor(wanted: Input, point: Mapping[str, int], stored: str = "float3
     return torch.randint(0, max(1, wanted.below), shape, dtype=torch.int64).to(dtype)
 
 
-def make_optimizer(name: str, model: Any) -> Any:
-    """An optimizer of ``torch.optim`` over the trainable weights, with its default settings.
+def make_optimizer(name: Any, model: Any, copies: tuple[tuple[Any, Any], ...] = ()) -> Any:
+    """An optimizer over the trainable weights of ``model``, or over the copies there are of them.
+
+    A name of ``torch.optim``, in any case, with its default settings, or ``"sgd-momentum"`` (0.9);
+    with arguments, from a file, or made by a function, it is what ``read`` makes of it.
 
     Raises :class:`UnknownName` where there is none, :class:`BotecError` where it does not work on
     this model (nothing to train, a closure needed).
     """
+    instead = {id(weight): copy for weight, copy in copies}
+    trained = [instead.get(id(one), one) for one in model.parameters() if one.requires_grad]
+    if not trained:
+        raise BotecError("the model has no trainable parameter", "ask for inference", str(name))
+    if not isinstance(name, str) or not name.replace("-", "").isalnum():
+        from botec.read.optimizers import optimizer_named
+
+        return optimizer_named(str(name), trained, None if isinstance(name, str) else name)
     base, choices = VARIANTS.get(name.lower(), (name.lower(), {}))
     kinds = optimizers()
     if base not in kinds:
         known = sorted([*kinds, *VARIANTS])
         do = nearest(name.lower(), known) or "use one of " + ", ".join(known)
         raise UnknownName(f"unknown optimizer {name!r}", do)
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    if not trained:
-        raise BotecError("the model has no trainable parameter", "ask for inference", name)
     try:
         return kinds[base](trained, **choices)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -6,15 +6,19 @@ import os
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from botec.errors import BotecError
 from botec.inputs import Input
 from botec.measure.allocator import RealPeak, real_peak
+from botec.measure.choices import prepared
 from botec.measure.clock import Timing, time_step
-from botec.measure.operations import Judged, explained, judged
+from botec.measure.operations import Judged, counted_update, explained, judged
 from botec.measure.realise import Step, realise
+from botec.program import Setting
+from botec.read.settings import CHOICES, settle
 from botec.read.source import Source
 from botec.report import Figure, Figures, Measured, Report, Section
 from botec.units import Quantity
@@ -27,20 +31,14 @@ TOLERANCES = {
 }
 #: The libraries' own buffers come on top of the tensors: mostly below a quarter of them.
 HEADROOM = 1.25
+OPTIMIZER = "adamw"
 MEMORY_HOW = "the CPU allocator's own events in a real steady step"
 
 
-def verify(
-    model: Any,
-    *inputs: Input,
-    train: bool = True,
-    optimizer: str | None = "adamw",
-    precision: str = "fp32",
-    device: str = "cpu",
-    checkpoint: bool = False,
-    **dimensions: int,
-) -> Report:
+def verify(model: Any, *inputs: Input, device: str = "cpu", **options: Any) -> Report:
     """The estimate of ``model`` beside a real run of it on this machine's CPU.
+
+    ``options`` are those of :func:`botec.read`: the real step follows every one of them.
 
     Filled: ``multiplications.*`` (the framework's counter, an independent judge), ``parameters``,
     ``memory.peak`` (bytes, the CPU allocator), ``time.*`` (seconds, the clock). Where count and
@@ -54,15 +52,36 @@ def verify(
         raise BotecError("a real run here is on this machine's CPU", "leave the device out", asked)
     from botec.estimate import estimate
 
-    options: dict[str, Any] = {"train": train, "optimizer": optimizer, "precision": precision}
-    report = estimate(model, *inputs, device=device, checkpoint=checkpoint, **options, **dimensions)
+    setting = setting_of({name: options[name] for name in CHOICES if name in options})
+    point = {name: size for name, size in options.items() if name not in CHOICES}
+    report = estimate(model, *inputs, device=device, **options)
     refuse_what_does_not_fit(report, free_bytes())
-    source = source_of(model, train, inputs)
-    step = realise(source, dimensions, **options)
-    if checkpoint:
-        checkpointed(step.model)
-    operations = judged(source, dimensions, train=train, precision=precision, real=step)
-    return measured_report(report, step, operations, real_peak(step), time_step(step))
+    source = source_of(model, setting.train, inputs)
+    ready = partial(prepared, setting=setting)
+    step = real_step(source, point, setting, ready, options.get("optimizer", OPTIMIZER))
+    peak = real_peak(step)  # first: the profiler tells no frees of what was there before it
+    operations = judged(
+        source, point, train=setting.train, precision=setting.precision, real=step, prepare=ready
+    )
+    operations = replace(operations.times(setting.accumulate), update=counted_update(step))
+    return measured_report(report, step, operations, peak, time_step(step))
+
+
+def setting_of(choices: Mapping[str, Any]) -> Setting:
+    """The setting that :func:`botec.read` makes of these choices. Raises :class:`BadInput`."""
+    usual = {"train": True, "optimizer": OPTIMIZER, "precision": "fp32", "checkpoint": False}
+    return settle(**{"device": "cpu", **usual, **choices})
+
+
+def real_step(
+    source: Source, point: Mapping[str, int], setting: Setting, ready: Any, optimizer: Any
+) -> Step:
+    """The step that ``setting`` describes; ``optimizer`` may be a class or a function."""
+    return realise(
+        source, point, train=setting.train, precision=setting.precision, prepare=ready,
+        optimizer=optimizer, scaler=setting.scaler, master=setting.master,
+        accumulate=setting.accumulate, zero_grad=setting.zero_grad, first_step=setting.first_step,
+    )  # fmt: skip
 
 
 def source_of(model: Any, train: bool, inputs: tuple[Input, ...]) -> Source:
@@ -74,18 +93,6 @@ def source_of(model: Any, train: bool, inputs: tuple[Input, ...]) -> Source:
         return open_source(model, train, inputs)
     source: Source = source_of_module(model, inputs)
     return replace(source, build=lambda: deepcopy(source.build()))
-
-
-def checkpointed(model: Any) -> None:
-    """Recompute the activations of the model's repeated blocks in the backward."""
-    from functools import partial
-
-    from torch.utils.checkpoint import checkpoint
-
-    from botec.read.step import blocks
-
-    for block in tuple(blocks(model)):
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def measured_report(

@@ -14,7 +14,7 @@ the setting's, not the file's.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -25,7 +25,7 @@ from botec.read.from_torchvision import make_importable
 from botec.read.given import hushed, with_inputs
 from botec.read.quantised import quantised
 from botec.read.source import Source
-from botec.read.transformers_calls import called, text_part
+from botec.read.transformers_calls import called, parts, text_part
 from botec.read.transformers_config import configuration, faulty
 from botec.read.unwarned import unwarned, unwarned_note
 
@@ -164,14 +164,6 @@ def without_dice(config: Any) -> tuple[str, ...]:
             setattr(part, name, DICE[name])
             said.append(f"{name} is set to {DICE[name]}: it is drawn at random")
     return tuple(dict.fromkeys(said))
-
-
-def parts(config: Any) -> Iterator[Any]:
-    """A configuration and those of its parts, at any depth."""
-    yield config
-    for part in vars(config).values():
-        if hasattr(part, "to_dict") and hasattr(part, "model_type"):
-            yield from parts(part)
 
 
 def builder(kind: Any, config: Any, text: str) -> Callable[[], Any]:

@@ -93,4 +93,3 @@ def layouts_by_name(signature: Any) -> dict[str, Any]:
     if signature.key[2]:
         found |= dict(zip(*signature.key[2], strict=True))
     return found
-

@@ -15,15 +15,20 @@ from typing import Any
 
 import torch
 
+from botec.ops.cuda.recurrent import (
+    GRU,
+    KEPT,
+    LSTM,
+    MOST,
+    RELU,
+    TANH,
+    kept_bytes,
+    least_reserve,
+)
 from botec.poly import at
 from botec.program import OP, Stream
 
 aten = torch.ops.aten
-RELU, TANH, LSTM, GRU = range(4)
-GATES = {RELU: 1, TANH: 1, LSTM: 4, GRU: 3}
-#: Rows of the hidden width that are kept for every step: gates, and what a cell keeps beside them.
-KEPT = {RELU: 1, TANH: 1, LSTM: 6, GRU: 5}
-OP_NAME = "aten._cudnn_rnn"
 NOTE = (
     "What cuDNN's recurrent kernels keep is an estimate, {kept:,} bytes of the memory counted "
     "here; {low:,} (their gates alone) to {high:,} (twice as much) are likely. So is what they "
@@ -115,8 +120,7 @@ def notes(stream: Stream, point: Mapping[str, int]) -> tuple[str, ...]:
     kept = low = 0
     calls = [stream.calls[place] for kind, place, _ in stream.events() if kind == OP]
     for call in calls:
-        if call.op == OP_NAME and call.arguments["train"]:
-            own = int(at(call.outputs[3].bytes, point)) if call.outputs[3] is not None else 0
-            kept += own
-            low += own * GATES[call.arguments["mode"]] // KEPT[call.arguments["mode"]]
-    return (NOTE.format(kept=kept, low=low, high=2 * kept),) if kept else ()
+        own = int(at(kept_bytes(call), point))
+        if own:
+            kept, low = kept + own, low + least_reserve(call, own)
+    return (NOTE.format(kept=kept, low=low, high=MOST * kept),) if kept else ()

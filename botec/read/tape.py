@@ -150,11 +150,24 @@ def mapped(given: Any, new: Mapping[int, int]) -> Any:
     return None if given is None else new[given]
 
 
+#: The axes behind examples and channels, as PyTorch's convolutions call them, by their number.
+SPATIAL = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
 def axes_of(one: Input) -> tuple[str, ...]:
-    """``("B", "x1", "H", "W")``: the dimension's letter, else the axis's place."""
-    return tuple(
-        size if isinstance(size, str) else f"x{axis}" for axis, size in enumerate(one.sizes)
-    )
+    """``("B", "x1", "H", "W")``: the dimension's letter, else the axis's usual one or its place.
+
+    Axes of fixed sizes behind examples and channels are L, or H and W, or D, H and W, where no
+    other axis has that letter.
+    """
+    usual = ("", "", *SPATIAL.get(len(one.sizes) - 2, ()))
+    letters = {size for size in one.sizes if isinstance(size, str)}
+    found = []
+    for axis, size in enumerate(one.sizes):
+        own = usual[axis] if axis < len(usual) else ""
+        free = own if own and own not in letters else f"x{axis}"
+        found.append(size if isinstance(size, str) else free)
+    return tuple(found)
 
 
 class Taped(Subject):

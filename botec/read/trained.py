@@ -20,7 +20,7 @@ LONGEST = 160  # letters of another library's error
 
 
 def choose_trained(module: nn.Module, setting: Setting) -> None:
-    """Give ``module`` (on the meta device) adapters and take gradients away, as the setting says.
+    """Give ``module`` adapters, on its own device, and take gradients away, as the setting says.
 
     Raises :class:`UnknownName` for a pattern or target that meets nothing.
     """
@@ -78,7 +78,7 @@ def adapt(module: nn.Module, asked: Adapters, option: str) -> None:
     own: dict[str, Any] = {} if asked.alpha is None else {"lora_alpha": asked.alpha}
     config = LoraConfig(r=asked.r, lora_dropout=asked.dropout, target_modules=targets, **own)
     try:
-        with torch.device("meta"):
+        with torch.device(next(module.parameters()).device):
             get_peft_model(module, config)  # the wrapper is let go: adapters lie in the module
     except BotecError:
         raise

@@ -11,8 +11,9 @@ positions, pictures for a model that also reads text alone.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,10 +87,22 @@ def needed(
             names.append(name)
     if "bbox" in accepted:
         names.append("bbox")  # documents: where on its page each token stands
-    shifts = train and task in DECODER_LABELS  # the model shifts the labels itself
+    shifts = train and task in DECODER_LABELS and shifts_labels(kind)
     if config.is_encoder_decoder and "decoder_input_ids" in accepted and not shifts:
         names.append("decoder_input_ids")
     return list(dict.fromkeys(names))
+
+
+def shifts_labels(kind: Any) -> bool:
+    """Whether class ``kind`` makes its decoder's tokens of the labels itself.
+
+    A few make them of the encoder's, or of nothing; a text that is out of reach is taken to shift.
+    """
+    try:
+        text = inspect.getsource(kind.forward)
+    except (OSError, TypeError):
+        return True
+    return bool(re.search(r"decoder_input_ids = [\w.]+\(\s*labels", text))
 
 
 def main_input(kind: Any, config: Any, accepted: Mapping[str, inspect.Parameter]) -> str:
@@ -136,9 +149,22 @@ def vision_part(config: Any) -> Any:
 
 
 def vocabulary(config: Any) -> int:
-    """Entries of the vocabulary; 2 where the configuration has none."""
+    """Entries of the vocabulary, of the smallest where its parts have several; 2 without any."""
     size = getattr(text_part(config), "vocab_size", None) or getattr(config, "vocab_size", None)
-    return size if isinstance(size, int) and size > 1 else 2
+    if isinstance(size, int) and size > 1:
+        return size
+    fields = [field for part in parts(config) for field in vars(part).items()]
+    return min(
+        (s for name, s in fields if name.endswith("vocab_size") and type(s) is int), default=2
+    )
+
+
+def parts(config: Any) -> Iterator[Any]:
+    """A configuration and those of its parts, at any depth."""
+    yield config
+    for part in vars(config).values():
+        if hasattr(part, "to_dict") and hasattr(part, "model_type"):
+            yield from parts(part)
 
 
 def picture(config: Any) -> tuple[int | str, ...]:

@@ -145,7 +145,8 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
     """One part; a table of modules is a treemap too."""
     if isinstance(part, Figures):
         rows = [figure_view(report.figures[key]) for key in part.keys if key in report.figures]
-        yield {"kind": "figures", "rows": rows}
+        has = {name: any(row[name] for row in rows) for name in ("rule", "measured", "formula")}
+        yield {"kind": "figures", "rows": rows, "has": has}
     elif isinstance(part, Text):
         yield {"kind": "text", "text": part.text, "mood": part.kind}
     elif isinstance(part, (Picture, Layers)):
@@ -160,7 +161,11 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         if tree := treemap(part):
             pictures.append(tree)
             yield {"kind": "picture", "number": len(pictures) - 1, "title": tree["title"]}
-        yield table_view(part)
+        view = table_view(part)
+        if view["rest"]:
+            pictures.append({"kind": "rows", **view["rest"]})
+            view["rest"] = {"number": len(pictures) - 1, "many": len(view["rest"]["rows"])}
+        yield view
 
 
 def figure_view(figure: Figure) -> dict[str, Any]:
@@ -208,14 +213,20 @@ def number(value: Any, unit: str) -> dict[str, Any]:
 def table_view(table: Table) -> dict[str, Any]:
     """Rows of cells, numbers flush right; a long table's rest is folded away."""
     rows = [[cell(value, head) for value, head in zip(row, table.columns, strict=True)]
-            for row in table.rows]  # fmt: skip
+            for row in table.rows[:MOST_ROWS]]  # fmt: skip
     total = table.total and [
         cell(value, head) for value, head in zip(table.total, table.columns, strict=True)
     ]
     return {
         "kind": "table", "title": table.title, "heads": [head.title for head in table.columns],
-        "rows": rows[:MOST_ROWS], "rest": rows[MOST_ROWS:], "total": total,
+        "rows": rows, "total": total, "rest": rest_of(table),
     }  # fmt: skip
+
+
+def rest_of(table: Table) -> dict[str, Any] | None:
+    """The rows of a long table that are not shown at once, raw: a script shows them when asked."""
+    rest = table.rows[MOST_ROWS:]
+    return {"units": [head.unit for head in table.columns], "rows": plain(rest)} if rest else None
 
 
 def cell(value: Any, head: Column) -> dict[str, Any]:
@@ -264,14 +275,13 @@ def treemap(table: Table) -> dict[str, Any] | None:
     if heads[0] != "module" or table.total is None:
         return None
     measures = {
-        head.title: {
-            "unit": head.unit,
-            "areas": [[str(row[0]), plain(row[place]) or 0] for row in table.rows],
-        }
+        head.title: {"unit": head.unit, "values": [plain(row[place]) or 0 for row in table.rows]}
         for place, head in enumerate(table.columns)
         if head.unit
     }
-    return {"kind": "tree", "title": table.title or "By module", "measures": measures}
+    paths = [str(row[0]) for row in table.rows]
+    title = table.title or "By module"
+    return {"kind": "tree", "title": title, "paths": paths, "measures": measures}
 
 
 def text_of(value: Any) -> str:

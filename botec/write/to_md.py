@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from botec.report import Column, Figure, Figures, Layers, Lifetimes, Picture, Report, Section, Table, Text
+from botec.report import (
+    Column,
+    Figure,
+    Figures,
+    Layers,
+    Lifetimes,
+    Picture,
+    Report,
+    Section,
+    Table,
+    Text,
+)
 from botec.units import UNKNOWN, Quantity
 from botec.write.places import placed
 from botec.write.to_terminal import dimension_texts, step_text

@@ -81,5 +81,5 @@ def test_every_request_is_given_back_or_stays() -> None:
     assert len(set(given)) == len(given)
     assert set(back) <= set(given)
     stays = {name for name in given if name not in back}
-    roles = {program.streams[0].storages[name].role for name in stays if isinstance(name, int)}
+    roles = {memory(program).stream.storages[name].role for name in stays if isinstance(name, int)}
     assert roles <= {"parameter", "buffer", "optimizer", "temporary"}

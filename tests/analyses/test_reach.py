@@ -96,7 +96,7 @@ def test_networks_made_at_random(data):
 def on_axis(model, size, axis=2, channels=3, **options):
     """The reach of a model's output along an axis of a square picture."""
     graph = tape(model.eval(), Input(1, channels, size, size))
-    (along,) = reach(graph, Executor(), [f"x{axis}"]).axes
+    (along,) = reach(graph, Executor(), [graph.axes[graph.inputs[0]][axis]]).axes
     return along, along.of(graph.outputs[0]), graph
 
 
@@ -285,7 +285,7 @@ def test_the_published_table(name):
     """Araujo, Norris & Sim's numbers on layouts rebuilt as TF-Slim has them."""
     model, size, ends = slim(name)
     graph = tape(model, Input(1, 3, size, size))
-    along = reach(graph, Executor(), ["x2"]).axes[0]
+    along = reach(graph, Executor(), ["H"]).axes[0]
     last = {node.scope: node.results[0] for node in graph.nodes}
     rows = [row for row in TABLE if row["network"] == name]
     for row in rows:

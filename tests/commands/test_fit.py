@@ -135,3 +135,16 @@ def test_a_batch_beyond_all_counting_does_not_fit(say: Any) -> None:
 )
 def test_a_wrong_question_is_one_line(say: Any, words: tuple[str, ...], line: str) -> None:
     assert line in say("fit", SMALL, *words).wrong
+
+
+def test_segments_that_grow_hold_less(say: Any) -> None:
+    """Pages of 2 MiB behind one another leave no segment half used."""
+    asked = ("fit", "mlp:3000-3000-3000", "B=700", *CARD, "--json")
+    fixed, growing = figures(say(*asked)), figures(say(*asked, "--expandable"))
+    assert growing["memory.peak"] == fixed["memory.peak"]
+    assert fixed["memory.peak"] <= growing["memory.reserved"] < fixed["memory.reserved"]
+    assert "expandable_segments:True" in say(*asked, "--expandable").out
+
+
+def test_the_context_is_told_with_its_spread(say: Any) -> None:
+    assert "300 to 600 MB are seen" in say("fit", SMALL, "B=64", *CARD, "--json").out

@@ -76,9 +76,9 @@ def test_the_figures_are_named_by_the_letters_of_the_input(say: Any, net: Any) -
 
 
 def test_axes_without_a_letter_are_called_by_their_place(say: Any, net: Any) -> None:
-    page = answer(say("learn", *net("Net", "1,3,8,8"), "--only", "reach", "--axis", "x3", "--json"))
-    assert "learn.receptive_field.x3" in page["figures"]
-    assert "learn.receptive_field.x2" not in page["figures"]
+    page = answer(say("learn", *net("Net", "1,3,8,8"), "--only", "reach", "--axis", "W", "--json"))
+    assert "learn.receptive_field.W" in page["figures"]
+    assert "learn.receptive_field.H" not in page["figures"]
 
 
 def test_a_model_without_windows_has_an_answer(say: Any, net: Any) -> None:

@@ -4,16 +4,17 @@ import sys
 from types import ModuleType
 
 import pytest
+import torch
 from torch import nn
 
 from botec.errors import BotecError
 from botec.inputs import Input
 from botec.measure.allocator import RealPeak, real_peak
-from botec.measure.clock import Spread, Timing
+from botec.measure.choices import checkpointed
+from botec.measure.clock import Spread, Timing, time_step
 from botec.measure.operations import GROUPED, Judged
 from botec.measure.realise import realise
 from botec.measure.verify import (
-    checkpointed,
     disagreements,
     free_bytes,
     free_of_container,
@@ -189,3 +190,113 @@ def test_verify_runs_on_the_cpu_only():
 
     with pytest.raises(BotecError, match=r"verify on device a100: .* leave the device out"):
         verify(network(), Input("B", 6), device="a100")
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(64), nn.Linear(64, 128), nn.Linear(128, 64)
+
+    def forward(self, x):
+        hidden = nn.functional.dropout(torch.relu(self.up(self.norm(x))), 0.1, self.training)
+        return x + self.down(hidden)
+
+
+class Stack(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks, self.head = nn.ModuleList(Block() for _ in range(4)), nn.Linear(64, 90)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+CHOSEN = {
+    "four micro-batches": {"accumulate": 4},
+    "gradients dropped between": {"zero_grad": "between", "accumulate": 2},
+    "gradients kept": {"zero_grad": "keep"},
+    "first step": {"first_step": True},
+    "blocks again": {"checkpoint": True},
+    "every second, reentrant": {"checkpoint_how": "every=2,reentrant"},
+    "products kept": {"checkpoint_how": "save=matmuls", "accumulate": 2},
+    "frozen": {"freeze": ("blocks.0", "blocks.1")},
+    "the head alone": {"train_only": "head"},
+    "adapters": {"lora": "r=4,targets=up,down"},
+    "adapters in inference": {"lora": "r=4,targets=up", "train": False},
+    "momentum": {"optimizer": "sgd(momentum=0.9)"},
+    "fused": {"optimizer": "adamw(fused=True)"},
+    "products in the update": {"optimizer": "adafactor"},
+    "a class": {"optimizer": torch.optim.Adagrad},
+    "no optimizer": {"optimizer": None},
+    "scaler": {"precision": "amp-fp16", "scaler": True},
+    "copies": {"precision": "fp16", "master": True, "scaler": True},
+}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    from botec.measure import verify
+
+    monkeypatch.setattr(verify, "time_step", lambda step: time_step(step, 0.01))
+
+
+ALWAYS = ("four micro-batches", "first step", "blocks again", "frozen", "momentum", "copies")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [one if one in ALWAYS else pytest.param(one, marks=pytest.mark.slow) for one in CHOSEN],
+)
+def test_the_real_step_follows_every_choice(quick, name):
+    """Counts are equal; peaks too, within 64 B of single numbers, or kernels' scratch is told."""
+    from botec.measure.verify import verify
+
+    report = verify(Stack(), Input("B", 64), B=200, **CHOSEN[name])
+    assert disagreements(report) == ()
+    peak = report.figures["memory.peak"]
+    assert abs(peak.counted.value - peak.measured.value) <= 64 or "scratch" in peak.measured.why
+    for key in ("parameters", "multiplications.forward"):
+        assert report.figures[key].counted.value == report.figures[key].measured.value
+
+
+def test_a_real_step_that_ignores_a_choice_disagrees(quick, monkeypatch):
+    """What the check is for: each choice moves a figure beyond its tolerance."""
+    from botec.measure import verify
+
+    plain = realise(Source("stack", Stack, (Input("B", 64),)), {"B": 200})
+    monkeypatch.setattr(verify, "real_step", lambda *args: plain)
+    for name in ("blocks again", "frozen"):
+        report = verify.verify(Stack(), Input("B", 64), B=200, **CHOSEN[name])
+        assert any("memory.peak" in one for one in disagreements(report)), name
+
+
+@pytest.mark.slow
+def test_chosen_attention_and_no_cache_where_blocks_run_again(quick):
+    from botec.measure.verify import verify
+
+    small = "hidden_size=64,num_attention_heads=4,num_hidden_layers=2,intermediate_size=128"
+    name = f"transformers:llama?{small},num_key_value_heads=2,vocab_size=300"
+    for choice in ({"attention": "eager"}, {"checkpoint": True}):
+        report = verify(name, B=2, S=64, optimizer="sgd", **choice)
+        peak = report.figures["memory.peak"]
+        assert abs(peak.counted.value - peak.measured.value) <= 0.01 * peak.measured.value
+        assert disagreements(report) == ()
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"freeze": "nothing"}, "no weight is called 'nothing'"),
+        ({"checkpoint_how": "every=x"}, "no whole number from 1"),
+        ({"optimizer": "sgd(speed=1)"}, "no argument 'speed'"),
+    ],
+)
+def test_a_wrong_choice_is_one_line(choices, said):
+    from botec.measure.verify import verify
+
+    with pytest.raises(BotecError, match=said) as caught:
+        verify(Stack(), Input("B", 64), B=2, **choices)
+    assert "\n" not in str(caught.value)

@@ -64,6 +64,15 @@ CALLS = {
     "roberta": ("RobertaForMaskedLM", "input_ids=B,S:int64 labels=B,S:int64"),
     "opt": ("OPTForCausalLM", "input_ids=B,S:int64 labels=B,S:int64"),
     "swin": ("SwinForImageClassification", "pixel_values=B,3,224,224:float32 labels=B:int64"),
+    "perceiver": ("PerceiverForMaskedLM", "inputs=B,S:int64 labels=B,S:int64"),
+    "fsmt": (
+        "FSMTForConditionalGeneration",
+        "input_ids=B,S:int64 decoder_input_ids=B,T:int64 labels=B,T:int64",
+    ),
+    "speech-encoder-decoder": (
+        "SpeechEncoderDecoderModel",
+        "input_values=B,N:float32 labels=B,T:int64",
+    ),
     "bert?architectures=BertForSequenceClassification,num_labels=5": (
         "BertForSequenceClassification",
         "input_ids=B,S:int64 labels=B:int64",
@@ -159,6 +168,17 @@ SMALL = {
     )
     + ",text_config.num_hidden_layers=1,vision_config.num_hidden_layers=1,"
     "text_config.num_attention_heads=2,vision_config.num_attention_heads=2",
+    "perceiver": "num_latents=4,d_latents=16,d_model=16,num_blocks=1,num_self_attends_per_block=1,"
+    "num_self_attention_heads=2,num_cross_attention_heads=2,vocab_size=50,"
+    "max_position_embeddings=8,qk_channels=16,v_channels=16",
+    "fsmt": "d_model=16,encoder_layers=1,decoder_layers=1,encoder_attention_heads=2,"
+    "decoder_attention_heads=2,encoder_ffn_dim=16,decoder_ffn_dim=16,src_vocab_size=50,"
+    "tgt_vocab_size=50,max_position_embeddings=12",
+    "speech-encoder-decoder": "encoder.hidden_size=16,encoder.num_hidden_layers=1,"
+    "encoder.num_attention_heads=2,encoder.intermediate_size=16,encoder.conv_dim=[8,8],"
+    "encoder.conv_stride=[5,4],encoder.conv_kernel=[10,8],encoder.num_conv_pos_embeddings=4,"
+    "encoder.num_conv_pos_embedding_groups=2,decoder.hidden_size=16,decoder.num_hidden_layers=1,"
+    "decoder.num_attention_heads=2,decoder.intermediate_size=16,decoder.vocab_size=50",
     "wav2vec2": f"{WIDTH},intermediate_size=16,conv_dim=[8,8],conv_stride=[5,4],"
     "conv_kernel=[10,8],num_conv_pos_embeddings=4,num_conv_pos_embedding_groups=2,vocab_size=9",
     "distilbert": "dim=16,n_layers=1,n_heads=2,hidden_dim=16,vocab_size=50",
@@ -213,6 +233,14 @@ def test_the_largest_size_is_where_the_position_table_ends(name):
             run(source, module, **{letter: source.most[letter] + 1})
 
 
+def test_a_vocabulary_may_be_two_or_in_a_part():
+    """Entries are below the smaller one: fsmt has one for each language."""
+    text = "transformers:fsmt?src_vocab_size=70,tgt_vocab_size=60"
+    assert [one.below for one in open_source(text, True).inputs] == [60, 60, 60]
+    text = "transformers:encoder-decoder?decoder.vocab_size=50"
+    assert [one.below for one in open_source(text, True).inputs] == [50, 50]
+
+
 @pytest.mark.parametrize("name", ["llama", "bloom", "t5", "mamba"])
 def test_without_a_position_table_there_is_no_largest_size(name):
     source, module = small(name, False)
@@ -247,6 +275,16 @@ def test_a_training_step_is_not_a_matter_of_chance():
         ours, theirs = training.build().config, inference.build().config
     assert (ours.layerdrop, ours.apply_spec_augment) == (0.0, False)
     assert (theirs.layerdrop, theirs.apply_spec_augment) == (0.5, True)
+
+
+def test_dice_in_a_part_of_a_configuration_are_laid_down_too():
+    source = open_source("transformers:lasr_ctc?encoder_config.num_hidden_layers=1", True)
+    assert "layerdrop is set to 0.0: it is drawn at random" in source.notes
+    with torch.device("meta"):
+        assert source.build().config.encoder_config.layerdrop == 0.0
+    source = open_source("transformers:lasr_ctc?encoder_config.num_hidden_layers=1", False)
+    with torch.device("meta"):
+        assert source.build().config.encoder_config.layerdrop > 0
 
 
 def test_tied_weights_stay_tied_and_each_build_is_fresh():
@@ -379,21 +417,19 @@ def test_a_configuration_that_is_wrong(name, tmp_path):
         ("./nowhere/config.json", "there is no nowhere/config.json; check the path"),
         (
             "llama?hidden_sizes=4",
-            "the configuration has no field 'hidden_sizes'; "
-            "did you mean hidden_size, hidden_act, output_hidden_states?",
+            "the configuration has no field 'hidden_sizes'; did you mean hidden_size?",
         ),
         (
             "gemma3?text_config.hiden_size=4",
-            "text_config has no field 'hiden_size'; "
-            "did you mean hidden_size, output_hidden_states, num_hidden_layers?",
+            "text_config has no field 'hiden_size'; did you mean hidden_size?",
         ),
         (
             "llama?hidden_size",
             "'hidden_size' changes no field; write changes as ?hidden_size=1024,num_labels=10",
         ),
         (
-            "perceiver",
-            "PerceiverForMaskedLM needs inputs, whose shape is not told; "
+            "perceiver?architectures=PerceiverForMultimodalAutoencoding",
+            "PerceiverForMultimodalAutoencoding needs inputs, whose shape is not told; "
             'give its shape, such as --input "inputs=B,S"',
         ),
     ],

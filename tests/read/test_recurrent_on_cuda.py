@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import botec
+from botec.analyses.figures import Answers, memory_figures
 from botec.inputs import Input
 from botec.read import recurrent_on_cuda
 
@@ -77,3 +78,15 @@ def test_more_steps_keep_more() -> None:
     assert recurrent_on_cuda.reserve(2, 200, 1, 16, 4) == 2 * recurrent_on_cuda.reserve(
         2, 100, 1, 16, 4
     )
+
+
+def test_what_is_kept_makes_memory_an_estimate() -> None:
+    """From the gates alone to twice what was taken, wherever activations are counted."""
+    program = read("lstm", {"num_layers": 2})
+    figures = {one.key: one for one in memory_figures(Answers(program))}
+    peak, saved = figures["memory.peak"], figures["memory.saved"]
+    for one in (peak, saved, figures["memory.reserved"]):
+        assert one.counted.status == "estimate"
+        assert one.low < one.counted.value < one.high
+    assert peak.high - peak.counted.value == saved.high - saved.counted.value
+    assert figures["memory.weights"].counted.status == "exact"

@@ -88,9 +88,9 @@ REFUSED = {
     ],
     "different ones": lambda tokens, hidden: hidden[: tokens.unique().shape[0]],
     "a float": lambda tokens, hidden: hidden * (2 if hidden.max() > 0 else 1),
-    "what it writes over": lambda tokens, hidden: hidden
-    if tokens.clone().copy_(hidden[..., 0].long()).eq(3).any()
-    else hidden * 2,
+    "what it writes over": lambda tokens, hidden: (
+        hidden if tokens.clone().copy_(hidden[..., 0].long()).eq(3).any() else hidden * 2
+    ),
 }
 
 

@@ -49,7 +49,8 @@ def test_the_embedded_data_cannot_end_its_script() -> None:
     text = write(hostile())
     inside = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
     assert inside is not None
-    assert json.loads(inside[1])["pictures"][0]["measures"][HOSTILE]["areas"] == [[HOSTILE, 5]]
+    tree = json.loads(inside[1])["pictures"][0]
+    assert (tree["paths"], tree["measures"][HOSTILE]["values"]) == ([HOSTILE], [5])
 
 
 def test_nothing_is_fetched(page: str) -> None:

@@ -30,6 +30,7 @@ class Points:
 
     def __init__(self, arrays: Mapping[str, Any], least: Mapping[str, int]) -> None:
         self.arrays, self.alike = arrays, None
+        self.known: dict[Poly, Any] = {}
         self.least = tuple(sorted(least.items()))
         self.top = {name: int(array.max()) for name, array in arrays.items()}
 
@@ -65,10 +66,14 @@ class Points:
         import numpy as np
 
         sizes = as_poly(poly)
+        if sizes in self.known:
+            return self.known[sizes]
         most = at(Poly({key: abs(factor) for key, factor in sizes.terms.items()}), self.top)
         kind = np.int64 if most < LARGEST else object
-        arrays = {name: array.astype(kind) for name, array in self.arrays.items()}
-        return np.broadcast_to(sizes.at(**arrays), next(iter(arrays.values())).shape)
+        arrays = {name: array.astype(kind, copy=False) for name, array in self.arrays.items()}
+        shape = next(iter(arrays.values())).shape
+        self.known[sizes] = np.broadcast_to(sizes.at(**arrays), shape)
+        return self.known[sizes]
 
 
 @lru_cache(maxsize=65536)

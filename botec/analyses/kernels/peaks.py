@@ -21,6 +21,8 @@ from botec.ops.cuda.look import GIVE, HOST, OUT, TAKE
 from botec.poly import Poly, as_poly, at, plain
 from botec.program import BIRTH, DEATH, Stream
 
+PIECE = 2**15  # points at once
+
 
 @dataclass(frozen=True)
 class Parted:
@@ -81,6 +83,18 @@ def peak_at(stream: Stream, point: dict[str, Any]) -> Any:
         return largest_at(peak_envelope(stream), point)
     if all(isinstance(size, int) for size in point.values()):
         return most_alive(woven(stream, point), point)
+    import numpy as np
+
+    count = next(iter(point.values())).size
+    pieces = [
+        peaks(stream, {name: array[start : start + PIECE] for name, array in point.items()})
+        for start in range(0, count, PIECE)
+    ]
+    return np.concatenate(pieces)
+
+
+def peaks(stream: Stream, point: dict[str, Any]) -> Any:
+    """The peak at every point of some arrays, few enough to stay near the processor."""
     import numpy as np
 
     parts = parted(stream)

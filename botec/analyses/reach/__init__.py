@@ -27,7 +27,7 @@ from botec.ops.reach.steps import Resampled, Spread, Window
 
 @dataclass(frozen=True, eq=False)
 class Along:
-    """One axis: its ``name`` (a letter, or ``x2``), and the walks with and without gates."""
+    """One axis: its ``name`` (a letter, or ``x1``), and the walks with and without gates."""
 
     name: str
     walk: Walk

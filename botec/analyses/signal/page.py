@@ -66,9 +66,9 @@ def status_of(run: Run) -> dict[str, Any]:
 
 def ends(run: Run, rows: Sequence[Layer]) -> tuple[Layer, Layer] | None:
     """The first and the last module that multiply with weights."""
-    numbers = [number for _, number in weighted(run)]
-    by_number = {row.number: row for row in rows if row.signal is not None}
-    known = [by_number[number] for number in numbers if number in by_number]
+    by_call = {(row.name, row.turn): row for row in rows if row.signal is not None}
+    calls = [(node.scope, node.turn) for node, _ in weighted(run)]
+    known = [by_call[call] for call in dict.fromkeys(calls) if call in by_call]
     return (known[0], known[-1]) if len(known) > 1 else None
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from botec.analyses.activations import ACTIVATIONS
 from botec.analyses.signal.fold import Run, elements
 from botec.analyses.signal.layers import Layer
 from botec.analyses.signal.particles import SELF
@@ -146,7 +147,15 @@ def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[tuple[str, floa
 
     names = run.graph.named("parameter")
     seen = set()
-    for node, number in weighted(run)[:-1]:  # a head is nobody's sibling
+    nodes = weighted(run)
+    shapes = [
+        weights[names[n]].shape
+        for n in (named_weight(run, one) for one, _ in nodes)
+        if n in names and names[n] in weights
+    ]
+    if shapes and shapes.count(shapes[-1]) == 1:
+        nodes = nodes[:-1]  # a head is nobody's sibling
+    for node, number in nodes:
         name = named_weight(run, node)
         if name in seen or name not in names or names[name] not in weights:
             continue
@@ -259,14 +268,15 @@ class Activation:
 
 
 def activations(run: Run) -> list[Activation]:
-    """Every pointwise op of one value that bends it."""
+    """Every activation that the book of activations knows."""
     import numpy
 
     found = []
     for place, node in enumerate(run.graph.nodes):
         given = node.given.get("self")
         value = run.values.get(given) if isinstance(given, int) else None
-        plain = place in run.wanted and kind_of(node.call) == "pointwise" and len(node.inputs) == 1
+        name = node.call.op.removeprefix("aten.").removesuffix("_")
+        plain = place in run.wanted and name in ACTIVATIONS and len(node.inputs) == 1
         if not plain or not isinstance(value, Value) or value.index:
             continue
         slope = slopes(run, node, value)

@@ -58,8 +58,8 @@ def row_by_row(look: Look, name: str) -> list[Step]:
 
 def workspace_of_a_head(look: Look) -> Any:
     """Bytes for one head: ``workspace_strideBH`` of the kernel the dispatch takes."""
-    query, key, value = look["query"], look["key"], look["value"]
-    batch, heads, length, width = query.shape
+    query, value = look["query"], look["value"]
+    length, width = query.shape[2:]
     rows, columns, most = backward_tile(look)
     parts = divided(length, rows) * divided(width, rows) * (16 + rows * rows * 4)
     if query.dtype in HALF and most > rows:  # the keys' gradients do not fit in registers either

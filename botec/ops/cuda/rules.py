@@ -14,11 +14,11 @@ from botec.ops.cuda import attention
 from botec.ops.cuda.attention import HALF
 from botec.ops.cuda.layouts import in_one_row, leads
 from botec.ops.cuda.look import Look, Step, bytes_of, divided, give, out, take
+from botec.ops.cuda.recurrent import GATES
 from botec.ops.cuda.reduction import processors, reduction, staging_bytes
 from botec.ops.cuda.sorting import SINGLE_TILE, scan_bytes, sort_bytes
 from botec.poly import product
 
-GATES = (1, 1, 4, 3)  # of cuDNN's cells: plain ones with relu and tanh, LSTM, GRU
 MOST_UNSORTED = 3072  # rows whose gradients one kernel adds without sorting them
 ROWS_OF_A_PART = 10  # ``NROWS_PER_THREAD``
 THREADS_OF_A_BLOCK = 1024

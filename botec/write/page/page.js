@@ -146,8 +146,10 @@
 
   // -- pictures ----------------------------------------------------------------------------------
 
-  const ink = () => getComputedStyle(document.body).color;
-  const paper = () => getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
+  let printing = false;
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const ink = () => (printing ? "#1b1f24" : colour("--ink"));
+  const paper = () => (printing ? "#ffffff" : colour("--paper"));
   const SYMBOLS = ["circle", "rect", "triangle", "diamond"], DASHES = ["solid", "dashed", "dotted"];
   const dotted = (name, points) => points.length === 1 || /measured/i.test(name);
   const tips = (picture, rows) => [
@@ -252,7 +254,7 @@
       };
     },
     tree(picture, chosen) {
-      const { unit, areas } = picture.measures[chosen];
+      const { unit, values } = picture.measures[chosen];
       return {
         tooltip: tooltip({ formatter: (one) => plainTip([[one.name || picture.title, short(one.value, unit)]]) }),
         series: [{
@@ -261,7 +263,7 @@
           label: { color: "#fff", lineHeight: 16, formatter: (one) => `${one.name}\n${short(one.value, unit)}` },
           upperLabel: { show: true, height: 20, color: ink(), formatter: (one) => (one.name ? `${one.name}  ${short(one.value, unit)}` : "") },
           levels: [{ upperLabel: { show: false } }], visibleMin: 200,
-          breadcrumb: { show: true, bottom: 4 }, data: nested(areas),
+          breadcrumb: { show: true, bottom: 4 }, data: nested(picture.paths, values),
         }],
       };
     },
@@ -344,9 +346,10 @@
   }
 
   // Module paths with dots as branches of a tree; a module's own share is a leaf beside its parts.
-  function nested(areas) {
+  function nested(paths, values) {
     const root = { children: new Map() };
-    for (const [path, value] of areas) {
+    for (const [place, path] of paths.entries()) {
+      const value = values[place];
       if (!(value > 0)) continue;
       let here = root;
       for (const name of path.split(".")) {
@@ -385,16 +388,18 @@
       const choice = document.createElement("select");
       choice.setAttribute("aria-label", "areas show");
       for (const name of Object.keys(picture.measures)) choice.add(new Option(name, name));
-      choice.addEventListener("change", () => show(choice.value));
+      if ("all" in picture.measures) choice.value = "all";
+      place.chosen = choice.value;
+      choice.addEventListener("change", () => show(place.chosen = choice.value));
       place.before(choice);
       show(choice.value);
     } else {
       show();
     }
     addEventListener("resize", () => chart.resize());
-    addEventListener("beforeprint", () => chart.resize());
     place.dataset.drawn = "yes";
-    drawn.push({ picture, show });
+    const again = () => show(place.chosen);
+    drawn.push({ picture, show: again });
     place.addEventListener("keydown", reader(place, chart, picture));
     return chart;
   }
@@ -443,6 +448,23 @@
   }
   const sum = (node) => node.value ?? (node.children || []).reduce((all, one) => all + sum(one), 0);
 
+  // The rows of a long table, once somebody wants them.
+  function unfold(folded) {
+    const { units, rows } = data.pictures[+folded.dataset.rest];
+    const body = folded.querySelector("tbody"), made = document.createDocumentFragment();
+    for (const row of rows) {
+      const line = made.appendChild(document.createElement("tr"));
+      row.forEach((value, place) => {
+        const cell = line.appendChild(document.createElement("td"));
+        const number = typeof value === "number" && units[place];
+        cell.textContent = value === null ? "?" : number ? short(value, units[place]) : value;
+        if (number) [cell.className, cell.title] = ["flush", digits(value)];
+      });
+    }
+    body.replaceChildren(made);
+  }
+  for (const folded of all("[data-rest]")) folded.addEventListener("toggle", () => unfold(folded), { once: true });
+
   // Charts are drawn when they come into sight, so that a long report opens at once.
   const watch = new IntersectionObserver((entries) => {
     for (const entry of entries) {
@@ -450,7 +472,14 @@
     }
   }, { rootMargin: "200px" });
   for (const place of all(".chart")) watch.observe(place);
-  addEventListener("beforeprint", () => all(".chart:not([data-drawn])").forEach(draw));
+  const print = (starts) => {
+    printing = starts;
+    all(".chart:not([data-drawn])").forEach(draw);
+    for (const one of drawn) one.show();
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((one) => one.show()));
   if (data.formulas.length || device) answer();
   document.documentElement.dataset.ready = "yes";
 })();
