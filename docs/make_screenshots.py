@@ -24,9 +24,9 @@ def open_page(browser: Any, path: Path) -> Any:
     page = browser.new_page(viewport={"width": WIDE, "height": HIGH}, color_scheme="light")
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]", state="attached")
-    for chart in page.locator(".chart").all():
-        chart.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.chart:not([data-drawn])').length === 0")
+    for place in range(page.locator(".chart").count()):
+        page.locator(".chart").nth(place).scroll_into_view_if_needed()
+        page.locator(".chart[data-drawn]").nth(place).wait_for()
     return page
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 from botec.analyses.allocator import Allocator, Usage
 from botec.analyses.kernels.peaks import peak_at
@@ -206,7 +207,7 @@ class Fit:
         import numpy as np
 
         tried = np.arange(steps + 1, min(span.most, steps + SOON) + 1)
-        sizes = {**self.point, span.name: tried * span.step}
+        sizes: dict[str, Any] = {**self.point, span.name: tried * span.step}
         points = {name: np.broadcast_to(size, tried.shape) for name, size in sizes.items()}
         right = np.flatnonzero(peak_at(span.stream, points) <= self.room.usable)
         return int(tried[right[-1]]) if right.size else steps

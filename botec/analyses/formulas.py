@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from botec.analyses.count import MEASURES, Counts
-from botec.analyses.figures import maximum
+from botec.analyses.figures import maximum, weight_figures
 from botec.analyses.kernels.region import same_choices
-from botec.analyses.memory import peak_formulas
+from botec.analyses.memory import (
+    Memory,
+    peak_formulas,
+    stored_unknown,
+    weight_bytes,
+    written,
+)
 from botec.program import PHASES, Program, Regime, Stream
 from botec.report import Formulas
 
@@ -49,7 +55,14 @@ def placed(regime: Regime, found: dict[str, str]) -> Formulas:
 
 
 def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
-    """Key and formula of every count that is complete, and of the peak."""
+    """Key and formula of every count that is complete, of weights, and of the peak."""
+    for one in weight_figures(program):
+        if one.counted and one.counted.formula:
+            yield one.key, one.counted.formula
+    if not stored_unknown(program):
+        yield "memory.weights", str(weight_bytes(program))
+    if program.setting.train:
+        yield "memory.saved", str(Memory(program, written(program, stream), {}).saved())
     counts = Counts(program, stream)
     for measure in MEASURES:
         for span, phases in spans(program).items():

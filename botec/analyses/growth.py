@@ -156,8 +156,8 @@ def sections(
         return (*found, Section("Growth", (Text(text),)))
     growing, whole = passings(program, known=known), growth_table(program, known)
     why = f"{program.why or 'no formula: the traced point is all that is known'}."
-    said = (whole, Text(CONVENTION), *chosen(program, figures))
-    found.append(Section("Growth", said if whole.rows else (Text(why),)))
+    terms: tuple[Part, ...] = (whole, Text(CONVENTION), *chosen(program, figures))
+    found.append(Section("Growth", terms if whole.rows else (Text(why),)))
     for name in program.dimensions:
         own = [one for one in growing if one.name == name]
         table = decades(program, known, name)

@@ -135,7 +135,12 @@ def peak_formulas(program: Program, stream: Stream) -> tuple[Any, ...]:
 
     On a CUDA device they hold wherever the kernels choose so, which :func:`peak_of` need not know.
     """
-    return peak_envelope(woven(stream, representative(program, stream)))
+    return peak_envelope(written(program, stream))
+
+
+def written(program: Program, stream: Stream) -> Stream:
+    """A stream with what kernels take at the point its formulas are written at."""
+    return woven(stream, representative(program, stream))
 
 
 def owner_of(program: Program, storage: Storage) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from botec.analyses.count import Counts
 from botec.analyses.evaluate import at_points
 from botec.analyses.figures import TITLES, UNITS, Answers, parameter_count
-from botec.analyses.memory import owner_of, peak_formulas, peak_of, weight_bytes
+from botec.analyses.memory import owner_of, peak_formulas, peak_of, weight_bytes, written
 from botec.poly import as_poly, plain
 from botec.program import PHASES, Program, Stream
 
@@ -137,7 +137,7 @@ def memory_of(program: Program) -> list[Known]:
 def kept(program: Program, stream: Stream) -> dict[str, Any]:
     """Bytes kept from the forward pass for the backward pass, by the type of module."""
     found: dict[str, Any] = {}
-    for storage in stream.storages:
+    for storage in written(program, stream).storages:
         if storage.role == "activation":
             name = program.scope_types[owner_of(program, storage)]
             found[name] = as_poly(storage.bytes) + found.get(name, 0)

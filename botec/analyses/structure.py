@@ -457,7 +457,8 @@ def formulas(program: Program, one: Known, polys: Mapping[Stream, Mapping[Part, 
         moments = [*dict.fromkeys(parts(stream).values())]
         return tuple(map(plain, upper_envelope(moments, stream.regime.least)))
 
-    return replace(one, program=program, of=of, parts=parts if one.key != PEAK else nobody)
+    own = parts if one.key != PEAK else nobody
+    return Known(program, one.key, one.title, one.unit, of, own)
 
 
 def nobody(stream: Stream) -> dict[str, Any]:

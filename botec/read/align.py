@@ -8,7 +8,8 @@ seen proves the result, storage by storage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from itertools import product as choices
 from typing import Any
 
@@ -30,6 +31,8 @@ class PartedError(Exception):
 class Fit:
     """Fits values seen at the sample points by ``c·monomial + d``; remembers every vector.
 
+    What no monomial fits may be two dimensions laid end to end.
+
     ``symbols`` is what each free dimension is counted in. Atoms that strided windows bring in are
     further words for their dimension; a monomial has at most one word for each.
     """
@@ -49,6 +52,15 @@ class Fit:
         products = [as_poly(product(w for w in words if w is not None)) for words in chosen]
         wanted = sorted((one for one in products if one.names), key=simplicity)
         return [(one, tuple(one.at(**point) for point in self.points)) for one in wanted]
+
+    def sums(self) -> Iterator[tuple[Poly, Vector]]:
+        """Two dimensions end to end, alone and with each word of the others: ``B·(S + T)``."""
+        for one, other in combinations(self.words, 2):
+            total = self.words[one][0] + self.words[other][0]
+            rest = [word for name, own in self.words.items() if name not in (one, other)
+                    for word in own]  # fmt: skip
+            for both in (total, *(word * total for word in rest)):
+                yield both, tuple(both.at(**point) for point in self.points)
 
     def know(self, vector: Vector, size: Any) -> None:
         """A size known by rule: it stands for its vector from now on, its atoms are words."""
@@ -72,6 +84,7 @@ class Fit:
         if len(set(vector)) == 1:
             return vector[0]
         found = [fit for monomial, seen in self.monomials if (fit := line(monomial, seen, vector))]
+        found = found or [fit for one, seen in self.sums() if (fit := line(one, seen, vector))]
         if not found:
             raise PartedError(f"the size {', '.join(map(str, vector))} fits no formula")
         # A pure multiple explains a size better than a multiple with an offset.
@@ -229,6 +242,7 @@ def merged(values: Sequence[Any], fit: Fit) -> Any:
 
 
 def is_layout(value: Any) -> bool:
+    """Whether a traced argument is a tensor: its shape, strides and type."""
     return isinstance(value, tuple) and len(value) == 3 and type(value[0]).__name__ == "Size"
 
 

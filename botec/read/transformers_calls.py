@@ -33,6 +33,7 @@ TOKEN_LABELS = (
     "PRETRAINING",
     "TOKEN_CLASSIFICATION",
 )
+VOCABULARIES = ("vocab_size", "src_vocab_size", "tgt_vocab_size", "text_vocab_size")
 DECODER_LABELS = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 
 
@@ -154,9 +155,8 @@ def vocabulary(config: Any) -> int:
     if isinstance(size, int) and size > 1:
         return size
     fields = [field for part in parts(config) for field in vars(part).items()]
-    return min(
-        (s for name, s in fields if name.endswith("vocab_size") and type(s) is int), default=2
-    )
+    own = (size for name, size in fields if name in VOCABULARIES and type(size) is int)
+    return min(own, default=2)
 
 
 def parts(config: Any) -> Iterator[Any]:

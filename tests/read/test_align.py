@@ -424,3 +424,32 @@ def test_expanded_at_some_points_only_is_refused() -> None:
     assert expanded_axes([((1, 4), (0, 1))]) == ()
     with pytest.raises(PartedError, match="a tensor is expanded at some points only"):
         expanded_axes(layouts)
+
+
+class Joined(nn.Module):
+    """Tokens that look at themselves and at memories laid before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Any, memories: Any) -> Any:
+        both = self.layer(torch.cat([memories, x], 1))
+        return torch.softmax(x @ both.transpose(1, 2), -1) @ both
+
+
+def test_two_dimensions_laid_end_to_end() -> None:
+    inputs = (Input("B", "S", 4), Input("B", "T", 4))
+    source = Source("net", Joined, inputs, {"B": 2, "S": 6, "T": 9})
+    program = read_source(source, Setting(train=True, optimizer="adamw"), {})
+    assert program.why == ""
+    stream = program.streams[0]
+    assert {"B", "S", "T"} <= set(stream.regime.least)
+    there = {"B": 3, "S": 17, "T": 40}
+    assert stream.regime.holds(there)
+    other = read_source(source, program.setting, there)
+    total = botec.count(program).total("multiplications", ("forward",))
+    assert total.at(**there) == 16 * 3 * 57 + 2 * 4 * 3 * 17 * 57
+    for measure in ("multiplications", "flops", "bytes"):
+        ours, theirs = botec.count(program).total(measure), botec.count(other).total(measure)
+        assert ours.at(**there) == theirs.at(**there)

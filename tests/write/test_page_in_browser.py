@@ -79,7 +79,8 @@ def test_it_opens_from_disk_without_a_word_or_a_request(opened: Opened) -> None:
 def test_a_size_typed_gives_the_numbers_of_the_command(opened: Opened, size: int) -> None:
     opened.page.locator('[data-type="B"]').fill(str(size))
     wanted = as_object(botec.estimate(MODEL, B=size))["figures"]
-    for key in ("multiplications.step", "flops.step", "bytes.step", "memory.peak"):
+    keys = ("multiplications.step", "flops.step", "bytes.step", "memory.peak", "memory.saved")
+    for key in (*keys, "parameters", "memory.weights"):
         assert opened.raw(key) == str(wanted[key]["counted"]["value"]), key
 
 
@@ -159,8 +160,7 @@ def test_the_timeline_follows_the_controls(opened: Opened) -> None:
     opened.page.wait_for_selector(f"{TIMELINE}[data-drawn]")
     opened.page.locator('[data-type="B"]').fill("4096")
     peak = memory(botec.read(MODEL), B=4096).peak()
-    drawn = f"Math.max(...document.querySelector('{TIMELINE}').total.map((one) => one[1]))"
-    opened.page.wait_for_function(f"{drawn} === {peak}", timeout=5000)
+    opened.page.wait_for_selector(f'{TIMELINE}[data-most="{peak}"]', timeout=5000)
 
 
 def test_what_stays_as_asked_says_so(opened: Opened) -> None:
@@ -243,10 +243,7 @@ def test_reset_gives_back_what_was_asked(opened: Opened) -> None:
     opened.page.locator('[data-type="B"]').fill("77")
     assert opened.raw("memory.peak") != before
     opened.page.get_by_role("button", name="as asked").click()
-    opened.page.wait_for_function(
-        "(raw) => document.querySelector('td[data-key=\"memory.peak\"]').dataset.raw === raw",
-        arg=before,
-    )
+    opened.page.wait_for_selector(f'td[data-key="memory.peak"][data-raw="{before}"]')
 
 
 def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
@@ -289,3 +286,24 @@ def test_a_long_report_is_there_at_once(browser: Any, tmp_path: Path) -> None:
     opened.page.locator("details[data-rest] summary").click()
     opened.page.wait_for_selector("td:text-is('layer.19999.part')")
     assert opened.said == []
+
+
+def test_a_notebook_keeps_its_own_style(browser: Any) -> None:
+    """What surrounds the fragment looks the same with it and without."""
+    shown = (
+        "<table id=own><tr><td>1</td></tr></table><p id=text>text</p><details id=fold></details>"
+    )
+    page = browser.new_page()
+    styles = """() => ["own", "text", "fold"].map((name) => {
+      const found = document.querySelector(`#${name} td`) || document.getElementById(name);
+      const style = getComputedStyle(found);
+      return [style.padding, style.margin, style.color, style.font, style.textAlign];
+    })"""
+    page.set_content(shown)
+    before = page.evaluate(styles)
+    page.set_content(shown + botec.estimate("mlp:8-4", B=3)._repr_html_())
+    assert page.evaluate(styles) == before
+    assert page.locator(".botec-report td.flush").first.evaluate(
+        "(cell) => getComputedStyle(cell).textAlign"
+    ) == "right"  # fmt: skip
+    page.close()

@@ -220,7 +220,7 @@
     lifetimes(picture) {
       const sizes = sizesOf(picture);
       const laid = stacked(picture, sizes);
-      for (const place of all(`[data-picture="${data.pictures.indexOf(picture)}"]`)) place.total = laid.total;
+      for (const place of all(`[data-picture="${data.pictures.indexOf(picture)}"]`)) place.dataset.most = Math.max(...laid.total.map((one) => one[1]));
       const room = limit() || picture.limit;
       const roles = [...new Set(picture.storages.role)];
       const most = Math.max(laid.most, ...laid.total.map((one) => one[1]));
