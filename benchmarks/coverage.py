@@ -1,6 +1,7 @@
 """Formula against fresh trace, over the zoos: how often is the closed form exact, to the last unit?
 
     python benchmarks/coverage.py [-o docs/coverage.md] [--only TEXT] [--limit N] [--again]
+                                  [--so-far]
 
 Every model is read once, as the command line reads it, for a training step with AdamW. Its widest
 formula is then held against fresh traces at three points that the fit has not seen: a model built
@@ -8,7 +9,8 @@ anew, traced with numbers where the formula has letters. Equal means: the same o
 in every phase, and the same births and deaths of the same sizes, event by event.
 
 One process for each model; what is done is kept in ``build/coverage.jsonl``, and a later run goes
-on from there (``--again`` forgets what it kept of the models asked for).
+on from there (``--again`` forgets what it kept of the models asked for; ``--so-far`` judges none
+and writes the page of what is there, with how many are left).
 """
 
 from __future__ import annotations
@@ -154,7 +156,7 @@ def instead(wanted: Sequence[Case], judged: Mapping[str, Row]) -> list[Case]:
     """For every type that transformers itself does not build the next one that is not asked yet."""
     asked = {case.family for case in wanted if case.library == "transformers"}
     asked |= {row.family for row in judged.values() if row.verdict == UNBUILT}
-    unbuilt = [case for case in wanted if judged[case.key].verdict == UNBUILT]
+    unbuilt = [case for case in wanted if is_unbuilt(case, judged)]
     types = transformers_types() if unbuilt else []
     found: list[Case] = []
     for case in unbuilt:
@@ -164,6 +166,11 @@ def instead(wanted: Sequence[Case], judged: Mapping[str, Row]) -> list[Case]:
             asked.add(name)
             found.append(transformers_case(name))
     return found
+
+
+def is_unbuilt(case: Case, judged: Mapping[str, Row]) -> bool:
+    """Whether a case is known to be one that its library does not build."""
+    return case.key in judged and judged[case.key].verdict == UNBUILT
 
 
 # -- one case -------------------------------------------------------------------------------------
@@ -441,6 +448,10 @@ with {layers} layers at most (fields that count layers, by their names) and othe
 configuration; a type whose default configuration transformers itself does not build gives its place
 to the next.
 """
+LEFT = """
+**Not all of it: {left} models of the full list have not been judged yet**, and are in no number
+below.
+"""
 PICTURES = """
 ## Pictures of any size
 
@@ -450,11 +461,16 @@ regime without a lattice.
 """
 
 
-def page(rows: Sequence[Row]) -> str:
-    """The whole page as markdown."""
+def page(rows: Sequence[Row], left: int = 0) -> str:
+    """The whole page as markdown; ``left`` cases have not been judged."""
     plain = [row for row in rows if not row.key.endswith("H×W")]
     pictures = [row for row in rows if row.key.endswith("H×W")]
-    text = introduction(rows) + "\n## Summary\n\n" + summary(plain)
+    text = (
+        introduction(rows)
+        + (LEFT.format(left=left) if left else "")
+        + "\n## Summary\n\n"
+        + summary(plain)
+    )
     text += "\n## What is not exact in every dimension, and why\n\n" + reasons(plain)
     if pictures:
         flexible = sum(row.verdict == EXACT and "multiple" not in row.regime for row in pictures)
@@ -539,18 +555,18 @@ def main() -> int:
     options.add_argument("--only", default="", help="cases that contain this text")
     options.add_argument("--limit", type=int, help="the first N cases alone")
     options.add_argument("--again", action="store_true", help="forget what was kept of these")
+    options.add_argument("--so-far", action="store_true", help="judge none: what is kept alone")
     options.add_argument("--kept", type=Path, default=KEPT, help="where rows are kept")
     given = options.parse_args()
     wanted = [case for case in cases() if given.only in case.key][: given.limit]
     if given.again:
         forget(given.kept, (case.key for case in wanted))
-    judged = judge_all(wanted, given.kept)
+    judged = known(given.kept) if given.so_far else judge_all(wanted, given.kept)
     while further := instead(wanted, judged):
-        unasked = {case.key for case in wanted if judged[case.key].verdict != UNBUILT}
-        wanted = [*(case for case in wanted if case.key in unasked), *further]
-        judged = judge_all(wanted, given.kept)
+        wanted = [*(case for case in wanted if not is_unbuilt(case, judged)), *further]
+        judged = judged if given.so_far else judge_all(wanted, given.kept)
     rows = [judged[case.key] for case in wanted if case.key in judged]
-    text = page(rows)
+    text = page(rows, len(wanted) - len(rows))
     if given.file:
         Path(given.file).write_text(text, encoding="utf-8")
     else:

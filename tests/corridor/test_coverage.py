@@ -134,6 +134,26 @@ def test_the_page_counts_and_explains() -> None:
     assert "| `timm:b` | refused | B ≥ 2 | it is \\| odd |" in text
     assert "1 of 2 are exact at every H and W" in text
     assert "timm: 2 names" in text
+    assert "have not been judged" not in text
+    assert "7 models of the full list have not been judged yet" in page.page([row], 7)
+
+
+def test_a_page_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is judged; what is missing is counted, and a type that is not built has a heir."""
+    kept = tmp_path / "rows.jsonl"
+    cases = [MLP, *(page.transformers_case(name) for name in "ac")]
+    page.keep(kept, page.Row(MLP.key, "timm", "mlp", page.EXACT, points=({"B": 4},)))
+    page.keep(kept, page.Row("transformers:a", "transformers", "a", page.UNBUILT))
+    monkeypatch.setattr(page, "cases", lambda: iter(cases))
+    monkeypatch.setattr(page, "transformers_types", lambda: ["a", "b", "c"])
+    monkeypatch.setattr(page, "judge", None)
+    file = tmp_path / "page.md"
+    told = ["coverage.py", "--so-far", "--kept", str(kept), "-o", str(file)]
+    monkeypatch.setattr(sys, "argv", told)
+    assert page.main() == 0
+    text = file.read_text(encoding="utf-8")
+    assert "2 models of the full list have not been judged yet" in text
+    assert "| timm | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 100.0% |" in text
 
 
 def test_the_cases_are_enough() -> None:
