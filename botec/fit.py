@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from botec.analyses.fit import CONTEXT, Fit, Room, weights_exceed
+from botec.analyses.formulas import formulas
 from botec.analyses.remedies import parts_of, remedies
 from botec.analyses.verdict import Tried, fit_figures, fit_sections
 from botec.devices import Device, device, devices
@@ -127,6 +128,7 @@ def page(asked: Fit, largest: Any, tried: Any, target: Device) -> Report:
             *notes(program),
         ),
         version=__version__,
+        formulas=formulas(program),
     )
 
 
