@@ -43,6 +43,7 @@ PATIENCE = 300  # seconds for one model; the longest needs far less
 ROOM = 4 * 2**30  # bytes for one model: shapes need little, weights made for real need more
 PAGE = 4096
 POINTS, TRIES = 3, 12
+WIDE = 16  # between the heights of a formula's points
 TIMM_NAMES, TRANSFORMERS_TYPES = 200, 100
 KINDS = ("classification", "segmentation", "video")
 EXACT, SOME, NUMBERS = "exact", "exact in some dimensions", "numbers alone"
@@ -388,7 +389,7 @@ def watched(child: Any) -> str:
         if perf_counter() - begin > PATIENCE:
             return f"it takes longer than {PATIENCE} s"
         if resident(child.pid) > ROOM:
-            return f"it takes more than {ROOM >> 30} GiB, for weights made with their values"
+            return f"it takes more than {ROOM >> 30} GiB"
     return ""
 
 
@@ -456,8 +457,8 @@ PICTURES = """
 ## Pictures of any size
 
 One model of every vision family with height and width left free (`--input x=B,3,H,W`); the points
-have odd sizes where the regime allows them. {flexible} of {all} are exact at every H and W of their
-regime without a lattice.
+have odd sizes where the regime allows them. {flexible} of {all} are exact at every H and W of a
+wide range, without a lattice; the others have a formula for a few sizes, or for one.
 """
 
 
@@ -473,9 +474,16 @@ def page(rows: Sequence[Row], left: int = 0) -> str:
     )
     text += "\n## What is not exact in every dimension, and why\n\n" + reasons(plain)
     if pictures:
-        flexible = sum(row.verdict == EXACT and "multiple" not in row.regime for row in pictures)
+        flexible = sum(map(is_flexible, pictures))
         text += PICTURES.format(flexible=flexible, all=len(pictures)) + "\n" + regimes(pictures)
     return text + "\n## Every family\n\n" + families(plain)
+
+
+def is_flexible(row: Row) -> bool:
+    """Whether a formula holds at every height of a range that its points show to be wide."""
+    heights = [point.get("H", 0) for point in row.points] or [0]
+    wide = max(heights) - min(heights) >= WIDE
+    return row.verdict == EXACT and wide and "multiple" not in row.regime
 
 
 def introduction(rows: Sequence[Row]) -> str:

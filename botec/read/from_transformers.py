@@ -54,13 +54,9 @@ TASKS = (
     "PRETRAINING",
 )
 
-# Fields of a configuration that make a training step's shape a matter of chance, and their "off".
-DICE = {
-    "layerdrop": 0.0,
-    "encoder_layerdrop": 0.0,
-    "decoder_layerdrop": 0.0,
-    "apply_spec_augment": False,
-}
+# Fields of a configuration that make a training step's shape a matter of chance: by the end of
+# their names (each part of a model has its own), with their "off".
+DICE = {"layerdrop": 0.0, "apply_spec_augment": False}
 
 
 def claims(text: str) -> bool:
@@ -160,9 +156,11 @@ def without_dice(config: Any) -> tuple[str, ...]:
     """
     said = []
     for part in parts(config):
-        for name in [name for name in DICE if getattr(part, name, None)]:
-            setattr(part, name, DICE[name])
-            said.append(f"{name} is set to {DICE[name]}: it is drawn at random")
+        for name, value in list(vars(part).items()):
+            off = next((off for end, off in DICE.items() if name.endswith(end)), None)
+            if value and off is not None:
+                setattr(part, name, off)
+                said.append(f"{name} is set to {off}: it is drawn at random")
     return tuple(dict.fromkeys(said))
 
 

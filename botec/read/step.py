@@ -149,6 +149,7 @@ class Subject:
             raise explained(failure, self.source.name, point, self.module) from error
         finally:
             self.held = None
+            recorder.shadow.entries.clear()  # nobody asks any more, and the values may be large
             if not done or self.optimizer is None or self.setting.first_step:
                 for parameter in self.parameters:
                     parameter.grad = None

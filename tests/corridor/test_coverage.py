@@ -127,12 +127,14 @@ def test_rows_are_kept_and_forgotten(tmp_path: Path) -> None:
 def test_the_page_counts_and_explains() -> None:
     row = page.Row("timm:a", "timm", "f", page.EXACT, "timm:a", "", "B ≥ 2", ({"B": 4},), 9, 1.0)
     refused = replace(row, key="timm:b", verdict=page.REFUSED, reason="it is | odd")
-    sized = replace(row, key="timm:a H×W", regime="B ≥ 2, H ≥ 2, W ≥ 2")
+    heights = ({"B": 4, "H": 175}, {"B": 8, "H": 235})
+    sized = replace(row, key="timm:a H×W", regime="B ≥ 2, H ≥ 2, W ≥ 2", points=heights)
     lattice = replace(sized, key="timm:c H×W", regime="B ≥ 2, H ≥ 64, H a multiple of 32")
-    text = page.page([row, refused, sized, lattice])
+    narrow = replace(sized, key="timm:d H×W", points=({"B": 4, "H": 223}, {"B": 8, "H": 224}))
+    text = page.page([row, refused, sized, lattice, narrow])
     assert "| timm | 2 | 1 | 1 | 0 | 0 | 1 | 0 | 50.0% | 1.0, 1.0 |" in text
     assert "| `timm:b` | refused | B ≥ 2 | it is \\| odd |" in text
-    assert "1 of 2 are exact at every H and W" in text
+    assert "1 of 3 are exact at every H and W" in text
     assert "timm: 2 names" in text
     assert "have not been judged" not in text
     assert "7 models of the full list have not been judged yet" in page.page([row], 7)
