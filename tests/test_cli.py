@@ -368,23 +368,15 @@ def test_colour_only_where_it_is_wanted(
     assert ("\x1b" in say("estimate", "m", *arguments).out) == coloured
 
 
-def test_help_is_fast_and_needs_only_click() -> None:
-    """Under 150 ms of processor time (the clock would measure the machine's load), best of five."""
+def test_help_needs_only_click() -> None:
+    """What makes it quick: nothing heavy is loaded, and no room that answers questions."""
     probe = "import sys; from botec import cli; cli.run(['estimate', '--help']); "
-    heavy = "('rich', 'numpy', 'torch', 'scipy')"
+    heavy = "('rich', 'numpy', 'torch', 'scipy', 'botec.analyses', 'botec.measure', 'botec.ops')"
     seen = subprocess.run(
         [sys.executable, "-c", f"{probe} print([m for m in {heavy} if m in sys.modules])"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert seen.stdout.splitlines()[-1] == "[]"
-
-    def taken() -> float:
-        before = os.times()
-        subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True)
-        after = os.times()
-        return sum(after[2:4]) - sum(before[2:4])
-
-    assert min(taken() for _ in range(5)) < 0.150
 
 
 def test_help_names_everything(say: Any) -> None:

@@ -28,14 +28,6 @@ class Branch(nn.Module):
         return x * 2 if x.sum() > 0 else x
 
 
-class Finite(Branch):
-    def forward(self, x):
-        x = self.layer(x)
-        if torch.isnan(x).any():
-            raise ValueError("not a number")
-        return x
-
-
 class Value(Branch):
     def forward(self, x):
         return self.layer(x) * x.mean().item()
@@ -210,7 +202,6 @@ WRONG: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "weights that are not there yet": (("nets.py:Waiting", *X4), ("Waiting",)),
     "nothing to train": (("nets.py:Frozen", *X4), ("requires a gradient", "--infer")),
     "a branch on data": (("nets.py:Branch", *X4), ("real data", "nets.py line", "take the")),
-    "a look for nan": (("nets.py:Finite", *X4), ("real data", "nets.py line")),
     "a value of data": (("nets.py:Value", *X4), ("real data", "nets.py line")),
     "a loop on data": (("nets.py:Loop", *X4), ("real data", "nets.py line")),
     "a choice by data": (("nets.py:Chosen", *X4), ("real data", "nets.py line")),
