@@ -10,7 +10,20 @@ from typing import Any
 
 from botec.analyses.figures import Answers, figures
 from botec.analyses.rulings import Ruling, rulings
-from botec.report import Column, Counted, Figure, Figures, Part, Report, Ruled, Section, Table, Text
+from botec.report import (
+    Column,
+    Counted,
+    Curve,
+    Figure,
+    Figures,
+    Part,
+    Picture,
+    Report,
+    Ruled,
+    Section,
+    Table,
+    Text,
+)
 from botec.rules.book import Rule
 from botec.units import Quantity
 
@@ -76,12 +89,26 @@ def one_rule(rule: Rule) -> Report:
     sections = [said, Section("Why", tuple(derivation(rule)))]
     if rule.example:
         sections.append(Section("A worked number", tuple(example(rule))))
+    if rule.along:
+        sections.append(Section("A picture", (picture(rule),)))
     about = (
         Text(f"Holds for {rule.holds}."), Text(f"Source: {rule.source}."),
         Text(f"Rule ÷ count: {error_text(rule)}."),
     )  # fmt: skip
     sections.append(Section("How far it holds", about))
     return plain_report(rule.name, sections)
+
+
+def picture(rule: Rule) -> Picture:
+    """The rule along one of its letters, a hundredfold either way, the others as in its example."""
+    sizes = dict.fromkeys(
+        max(1, round(rule.example[rule.along] * 10 ** (k / 8))) for k in range(-16, 17)
+    )
+    points = [(size, rule(*{**rule.example, rule.along: size}.values())) for size in sizes]
+    title = f"{rule.text}, along {rule.along}"
+    curve = Curve(rule.name, tuple((size, value) for size, value in points if value > 0))
+    across = Column(f"{rule.along}: {rule.where[rule.along]}", "1")
+    return Picture(title, across, Column(rule.name, rule.unit), (curve,))
 
 
 def letters_of(rule: Rule) -> Table:

@@ -37,7 +37,8 @@ class Rule:
 
     ``text`` is the formula in the letters of ``where``, which define the function's parameters in
     their order. ``steps`` derive it, or ``underived`` says why nothing does. ``example`` gives the
-    letters numbers. ``beside`` is the key of the figure the rule stands beside.
+    letters numbers. ``beside`` is the key of the figure the rule stands beside, ``along`` the
+    letter along which a picture of it helps.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Rule:
     underived: str = ""
     example: Mapping[str, float | int] = field(default_factory=dict)
     beside: str = ""
+    along: str = ""
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         return self.formula(*values, **named)
@@ -84,6 +86,7 @@ def rule(
     underived: str = "",
     example: Mapping[str, float | int] | None = None,
     beside: str = "",
+    along: str = "",
 ) -> Callable[[Any], Rule]:
     """Declare the decorated function as a rule of thumb under its own name."""
 
@@ -91,7 +94,7 @@ def rule(
         name = formula.__name__.replace("_", " ")
         RULES[name] = Rule(
             name, sentence, unit, source, holds, formula,
-            text, where or {}, tuple(steps), underived, example or {}, beside,
+            text, where or {}, tuple(steps), underived, example or {}, beside, along,
         )  # fmt: skip
         return RULES[name]
 

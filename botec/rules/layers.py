@@ -149,6 +149,7 @@ def convolution_products(
 @rule(
     "A depthwise-separable convolution costs 1/C' + 1/K² of a full one.",
     unit="1",
+    along="D",
     text="1/D + 1/K**2",
     where={"D": "channels out (C')", "K": "kernel size"},
     source="Howard et al. 2017 (MobileNets), section 3.1, https://arxiv.org/abs/1704.04861",
@@ -168,6 +169,7 @@ def separable_share(channels_out: int, kernel: int) -> float:
 @rule(
     "A fast Fourier transform costs n·log₂ n where the direct one costs n².",
     unit="multiplication",
+    along="n",
     text="n*log(n, 2)",
     where={"n": "points, a power of two"},
     source="Cooley and Tukey 1965, https://doi.org/10.1090/S0025-5718-1965-0178586-1",
@@ -187,6 +189,7 @@ def fast_transform(points: int) -> float:
 @rule(
     "A direct Fourier transform costs n² multiplications.",
     unit="multiplication",
+    along="n",
     text="n**2",
     where={"n": "points"},
     source="Cooley and Tukey 1965, https://doi.org/10.1090/S0025-5718-1965-0178586-1",

@@ -30,6 +30,7 @@ def passes_of_differences(trainable: int) -> int:
 @rule(
     "A gradient through t steps scales as wᵗ: it vanishes for |w| < 1 and explodes for |w| > 1.",
     unit="1",
+    along="t",
     text="w**t",
     where={"w": "size of the recurrent weight's largest eigenvalue", "t": "steps in time"},
     source="Bengio, Simard, Frasconi 1994, https://doi.org/10.1109/72.279181; "

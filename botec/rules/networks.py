@@ -75,6 +75,7 @@ def cache_of_keys_and_values(
 @rule(
     "Checkpointing every √n-th layer keeps about 2·√n layers instead of n, for one more forward.",
     unit="1",
+    along="n",
     text="2*sqrt(n)",
     where={"n": "equal layers in a chain"},
     source="Chen et al. 2016, section 4.2, https://arxiv.org/abs/1604.06174",

@@ -139,6 +139,7 @@ def weights_and_attention(
     "Attention over T tokens of width d costs 4·n·T²·d operations.",
     unit="flop",
     beside="flops.forward.attention",
+    along="T",
     text="4*n*T**2*d*L",
     where={
         "n": "examples", "T": "tokens of a sequence", "d": "width of all heads together",

@@ -26,6 +26,7 @@ def decode_speed(bandwidth: float, weights: float) -> float:
 @rule(
     "A ring all-reduce of n devices moves 2·(n-1)/n of the data over each link.",
     unit="1",
+    along="n",
     text="2*(n - 1)/n",
     where={"n": "devices in the ring"},
     source="Patarasuk and Yuan 2009, https://doi.org/10.1016/j.jpdc.2008.09.002",
@@ -44,6 +45,7 @@ def ring_all_reduce(devices: int) -> float:
 @rule(
     "A pipeline of p stages and m micro-batches idles (p-1)/m of its work.",
     unit="1",
+    along="m",
     text="(p - 1)/m",
     where={"p": "stages", "m": "micro-batches"},
     source="Narayanan et al. 2021, section 2.2.1, https://arxiv.org/abs/2104.04473",
@@ -62,6 +64,7 @@ def pipeline_bubble(stages: int, micro_batches: int) -> float:
 @rule(
     "Amdahl: with a share f made s times faster, the whole is 1/(1 - f + f/s) times faster.",
     unit="1",
+    along="s",
     text="1/(1 - f + f/s)",
     where={"f": "share of the time that is made faster", "s": "how many times faster"},
     source="Amdahl 1967, https://doi.org/10.1145/1465482.1465560",

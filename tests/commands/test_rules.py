@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from botec.analyses.rulebook import picture
 from botec.rules.book import book
 
 
@@ -64,6 +65,15 @@ def test_rules_that_do_not_apply_are_left_out(say):
     assert "rule.three_forwards" in names
     assert "rule.forward_of_equal_layers" not in names
     assert "rule.six_per_parameter_and_token" not in names
+
+
+@pytest.mark.parametrize("rule", [one for one in book().values() if one.along])
+def test_a_picture_shows_the_rule_along_one_letter(rule):
+    drawn = picture(rule)
+    points = dict(drawn.curves[0].points)
+    middle = rule.example[rule.along]
+    assert points[middle] == rule.worked
+    assert max(points) > 50 * middle
 
 
 @pytest.mark.parametrize(
