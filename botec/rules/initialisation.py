@@ -63,3 +63,43 @@ def chrono_forget_bias(steps: float) -> float:
 )
 def steps_of_the_radius(radius: float) -> float:
     return math.log(1000) / -math.log(radius)
+
+
+@rule(
+    "Glorot: draw weights with a variance of 2/(inputs + outputs).",
+    unit="1",
+    text="2/(m + n)",
+    where={"m": "inputs of a unit", "n": "outputs it feeds"},
+    source="Glorot and Bengio 2010, equation 12, https://proceedings.mlr.press/v9/glorot10a.html",
+    holds="units that are linear near zero; a compromise between the two passes, exact for neither",
+    steps=[
+        Step("The signal keeps its variance if m weights of variance a add up to 1.", "a = 1/m"),
+        Step("The gradient keeps its own if n weights of variance b do.", "b = 1/n"),
+        Step("Their harmonic mean lies between:", "2/(1/a + 1/b) = 2/(m + n)"),
+    ],
+    example={"m": 784, "n": 512},
+)
+def glorot_variance(inputs: int, outputs: int) -> float:
+    return 2 / (inputs + outputs)
+
+
+@rule(
+    "He: draw the weights of a ReLU layer of d inputs with a deviation of √(2/d).",
+    unit="1",
+    text="sqrt(2/d)",
+    where={"d": "inputs of a unit"},
+    source="He et al. 2015, equation 10, https://arxiv.org/abs/1502.01852",
+    holds="weights of mean 0, no bias, no padding; it keeps the second moment of the signal, not "
+    "the gradient's",
+    steps=[
+        Step("ReLU keeps half of the second moment q of what it is given.", "h = q/2"),
+        Step("A unit sums d products with weights of variance v.", "o = d*v*h"),
+        Step("So the moment grows by this factor.", "o/q = d*v/2"),
+        Step("Call v with a factor of 1 by its name.", "w = 2/d"),
+        Step("It does leave the moment as it was.", "d*w/2 = 1"),
+        Step("Its root is the deviation.", "sqrt(w) = sqrt(2/d)"),
+    ],
+    example={"d": 512},
+)
+def he_deviation(inputs: int) -> float:
+    return math.sqrt(2 / inputs)
