@@ -6,6 +6,7 @@ given back afterwards, so that a user's own model is left as it was.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,16 +50,21 @@ def build(source: Source) -> nn.Module:
 
 @contextmanager
 def no_initialisation() -> Iterator[None]:
-    """Weights keep whatever memory held: only shapes are asked for."""
+    """Weights keep whatever memory held: only shapes are asked for.
+
+    transformers has functions of its own by the same names, which keep those of torch.
+    """
+    places = [nn.init, *filter(None, [sys.modules.get("transformers.initialization")])]
     names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
-    kept = {name: getattr(nn.init, name) for name in names if callable(getattr(nn.init, name))}
+    functions = [(place, name, getattr(place, name, None)) for place in places for name in names]
+    kept = [one for one in functions if callable(one[2])]
     try:
-        for name in kept:
-            setattr(nn.init, name, leave_alone)
+        for place, name, _ in kept:
+            setattr(place, name, leave_alone)
         yield
     finally:
-        for name, function in kept.items():
-            setattr(nn.init, name, function)
+        for place, name, function in kept:
+            setattr(place, name, function)
 
 
 def leave_alone(tensor: Any = None, *args: Any, **kwargs: Any) -> Any:

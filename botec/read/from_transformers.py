@@ -175,13 +175,27 @@ def builder(kind: Any, config: Any, text: str) -> Callable[[], Any]:
         try:
             with hushed():
                 made = kind._from_config(copy.deepcopy(config), dtype=torch.float32)
-                return followed(unwarned(made))
+                return followed(listened(unwarned(made)))
         except Exception as error:
             if torch.get_default_device().type == "meta":
                 raise  # it may want a tensor's values: whoever builds tries again with memory
             raise faulty(error, config.to_dict()).about(text) from error
 
     return build
+
+
+def listened(made: Any) -> Any:
+    """``made`` with the hooks in place that note what each layer puts out, in every layer.
+
+    transformers puts them in at the first call that asks for hidden states, once for all: where
+    that call runs with few layers, the others would have none ever after.
+    """
+    try:
+        from transformers.utils.output_capturing import maybe_install_capturing_hooks
+    except ImportError:
+        return made  # another release: its models gather what their layers put out themselves
+    maybe_install_capturing_hooks(made)
+    return made
 
 
 def class_of(config: Any, transformers: Any) -> tuple[str, str]:

@@ -9,10 +9,16 @@ made of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
 Geometry = tuple[int, tuple[int, ...], tuple[int, ...]]
+BY_STRIDES = ("as_strided", "_reshape_alias", "view", "_unsafe_view")
+COPIES = (torch.ops.aten._to_copy.default,)
 MOST = 2**27  # entries of a tensor made of supposed values that are worth working out
 
 
@@ -26,6 +32,7 @@ class Known:
     changes_first: bool
     value: Any = None
     supposed: bool = False
+    strides: Any = None  # as the trace has them
 
 
 class UnknownValueError(Exception):
@@ -57,7 +64,8 @@ class Shadow:
         except UnknownValueError:
             self.forget(storage, out, mutable)
             return
-        known = Known(func, encoded, named, mutable, None, rests((encoded, *named.values())))
+        told = rests((encoded, *named.values()))
+        known = Known(func, encoded, named, mutable, None, told, out.stride())
         whole = self.with_part(storage, out, known) if mutable else {}
         self.forget(storage, out, mutable)
         if not known.supposed or out.numel() <= MOST:
@@ -98,8 +106,6 @@ class Shadow:
         known = self.entries.get(storage, {}).get(geometry(tensor))
         if known is None:
             raise UnknownValueError
-        from torch.utils._python_dispatch import _disable_current_modes
-
         with _disable_current_modes():
             return evaluate(known)
 
@@ -124,8 +130,6 @@ def blank(func: Any, args: Any) -> Any:
     """Of an op that fills a new tensor only the shape of the first argument matters."""
     if not args or not makes_new(func):
         return args
-    import torch
-
     first = args[0]
     empty = Known(torch.empty, (tuple(first.shape),), {"dtype": first.dtype}, False)
     return (Reference(empty), *args[1:])
@@ -164,17 +168,57 @@ def geometry(tensor: Any) -> Geometry:
 def evaluate(known: Known) -> Any:
     """Work the value out on the CPU, once."""
     if known.value is None:
-        args = decode(known.args)
+        shape, args = once(known.func, decode(known.args))
+        if getattr(known.func, "_opname", "") in BY_STRIDES:
+            args = (laid_out(args[0], known.args[0].known.strides), *args[1:])
         if known.changes_first:
             args = (args[0].clone(), *args[1:])
         kwargs = {key: decode(value) for key, value in known.kwargs.items()}
-        known.value = known.func(*args, **kwargs)
+        value = known.func(*args, **kwargs)
+        known.value = value if shape is None else value.expand(shape)
     return known.value
 
 
-def decode(value: Any) -> Any:
-    import torch
+def once(func: Any, args: Any) -> tuple[Any, Any]:
+    """The arguments of an op that works entry by entry, each run of equal entries once.
 
+    A mask of many heads and rows is one row, expanded: what is made of it is worked out for that
+    row, and expanded to the shape that comes first; ``None`` where there is nothing to save.
+    """
+    pointwise = torch.Tag.pointwise in getattr(func, "tags", ()) or func in COPIES
+    given = [one for one in args if isinstance(one, torch.Tensor)]
+    if not pointwise or not any(0 in one.stride() for one in given):
+        return None, args
+    shape = torch.broadcast_shapes(*(one.shape for one in given))
+    same = [all(repeats(one, back) for one in given) for back in range(len(shape))]
+    return shape, tuple(
+        first_of(one, same) if isinstance(one, torch.Tensor) else one for one in args
+    )
+
+
+def laid_out(tensor: Any, strides: Any) -> Any:
+    """A tensor with the strides it has in the trace, for an op whose result goes by them."""
+    pairs = zip(tensor.shape, tensor.stride(), strides or tensor.stride(), strict=True)
+    if all(own == wanted or size == 1 for size, own, wanted in pairs):
+        return tensor
+    return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
+
+
+def repeats(tensor: Any, back: int) -> bool:
+    """Whether all entries along an axis, counted from the last, are one."""
+    axis = tensor.dim() - 1 - back
+    return axis < 0 or tensor.shape[axis] == 1 or tensor.stride(axis) == 0
+
+
+def first_of(tensor: Any, same: Sequence[bool]) -> Any:
+    """A tensor with one entry along every axis (counted from the last) that is ``same``."""
+    for back, whether in enumerate(same[: tensor.dim()]):
+        if whether and tensor.shape[-1 - back] > 1:
+            tensor = tensor.narrow(tensor.dim() - 1 - back, 0, 1)
+    return tensor
+
+
+def decode(value: Any) -> Any:
     if isinstance(value, Reference):
         return evaluate(value.known)
     if isinstance(value, (list, tuple)):

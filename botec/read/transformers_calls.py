@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from botec.errors import BadInput
@@ -26,10 +27,11 @@ TRANSCRIPT = 16
 SAMPLES = 16_000
 EDGE = 224
 
+PICTURES_TO_TEXT = "IMAGE_TEXT_TO_TEXT"
 TOKEN_LABELS = (
     "CAUSAL_LM",
     "MASKED_LM",
-    "IMAGE_TEXT_TO_TEXT",
+    PICTURES_TO_TEXT,
     "PRETRAINING",
     "TOKEN_CLASSIFICATION",
 )
@@ -56,20 +58,21 @@ def called(kind: Any, config: Any, task: str, train: bool, given: Sequence[Input
     """
     accepted = inspect.signature(kind.forward).parameters
     names = needed(kind, config, task, accepted, train)
-    known = [tensor(name, config, task) for name in names]
+    known = [tensor(name, config, task, kind) for name in names]
     told = {one.name for one in given}
     for name, one in zip(names, known, strict=True):
         if one is None and name not in told:
             do = f'give its shape, such as --input "{name}=B,S"'
             raise BadInput(f"{kind.__name__} needs {name}, whose shape is not told", do)
     inputs = [one for one in known if one is not None]
-    found = labels(accepted, config, task) if train else ()
+    found = labels(kind, config, task) if train else ()
     inputs += found
     defaults, most = sizes(inputs, config, kind)
     arguments = {"return_loss": True} if train and "return_loss" in accepted else {}
-    return Called(
-        tuple(inputs), defaults, most, arguments, remarks(names, accepted, config, task, found)
-    )
+    said = remarks(names, accepted, config, task, found)
+    if train and labels_more(kind):
+        said = (*said, "labels go over more than the tokens; the output's mean stands for the loss")
+    return Called(tuple(inputs), defaults, most, arguments, said)
 
 
 def needed(
@@ -80,7 +83,7 @@ def needed(
     names = [main] if main in accepted else []
     if task == "ZERO_SHOT_IMAGE_CLASSIFICATION":
         names = [name for name in ("input_ids", "pixel_values") if name in accepted]
-    if task == "IMAGE_TEXT_TO_TEXT" and "input_ids" in accepted and main != "input_ids":
+    if task == PICTURES_TO_TEXT and "input_ids" in accepted and main != "input_ids":
         names = ["input_ids", main]
     plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     for name, one in list(accepted.items())[1:]:
@@ -88,7 +91,7 @@ def needed(
             names.append(name)
     if "bbox" in accepted:
         names.append("bbox")  # documents: where on its page each token stands
-    shifts = train and task in DECODER_LABELS and shifts_labels(kind)
+    shifts = train and task in (*DECODER_LABELS, PICTURES_TO_TEXT) and shifts_labels(kind)
     if config.is_encoder_decoder and "decoder_input_ids" in accepted and not shifts:
         names.append("decoder_input_ids")
     return list(dict.fromkeys(names))
@@ -99,11 +102,21 @@ def shifts_labels(kind: Any) -> bool:
 
     A few make them of the encoder's, or of nothing; a text that is out of reach is taken to shift.
     """
+    text = written(kind.forward)
+    return not text or bool(re.search(r"decoder_input_ids = [\w.]+\(\s*labels", text))
+
+
+def averages_boxes(kind: Any) -> bool:
+    """Whether a model takes the mean of its boxes' edges: boxes in parts of the page, not steps."""
+    return bool(re.search(r"bbox\b[^\n=]*\.mean\(", written(sys.modules[kind.__module__])))
+
+
+def written(thing: Any) -> str:
+    """The source text of a function or module, ``""`` where it is out of reach."""
     try:
-        text = inspect.getsource(kind.forward)
+        return inspect.getsource(thing)
     except (OSError, TypeError):
-        return True
-    return bool(re.search(r"decoder_input_ids = [\w.]+\(\s*labels", text))
+        return ""
 
 
 def main_input(kind: Any, config: Any, accepted: Mapping[str, inspect.Parameter]) -> str:
@@ -118,7 +131,7 @@ def main_input(kind: Any, config: Any, accepted: Mapping[str, inspect.Parameter]
     return kind.main_input_name if kind.main_input_name in accepted else "input_ids"
 
 
-def tensor(name: str, config: Any, task: str) -> Input | None:
+def tensor(name: str, config: Any, task: str, kind: Any) -> Input | None:
     """The input called ``name``, where the configuration (or the task: tokens) tells its shape."""
     length = "T" if name.startswith("decoder_") else "S"
     if name in ("input_ids", "decoder_input_ids"):
@@ -126,7 +139,8 @@ def tensor(name: str, config: Any, task: str) -> Input | None:
     if name in ("attention_mask", "token_type_ids", "decoder_attention_mask"):
         return Input("B", length, dtype="int64", name=name)
     if name == "bbox":
-        return Input("B", "S", 4, dtype="int64", name=name)
+        dtype = "float32" if averages_boxes(kind) else "int64"
+        return Input("B", "S", 4, dtype=dtype, name=name)
     if name == "pixel_values":
         return Input(*picture(config), name=name)
     if name == "input_features":
@@ -170,7 +184,7 @@ def parts(config: Any) -> Iterator[Any]:
 def picture(config: Any) -> tuple[int | str, ...]:
     """``B, channels, height, width``, or ``B, frames, channels, height, width`` for video."""
     part = vision_part(config)
-    size = getattr(part, "image_size", None) or EDGE
+    size = getattr(part, "image_size", None) or least_edge(part)
     edges = (
         [size] if isinstance(size, int) else list(size.values() if isinstance(size, dict) else size)
     )
@@ -185,6 +199,15 @@ def picture(config: Any) -> tuple[int | str, ...]:
     frames = getattr(part, "num_frames", None)
     middle = (frames, channels) if isinstance(frames, int) and frames > 1 else (channels,)
     return ("B", *middle, edges[0], edges[-1])
+
+
+def least_edge(part: Any) -> int:
+    """The usual edge; where a picture is cut up at several scales, one the smallest of them fits.
+
+    Every patch is ``patch_size`` wide, of the picture times each of ``scaled_images_ratios``.
+    """
+    ratios, patch = getattr(part, "scaled_images_ratios", None), getattr(part, "patch_size", None)
+    return max(EDGE, ceil(patch / min(ratios))) if ratios and isinstance(patch, int) else EDGE
 
 
 def sound_features(name: str, config: Any) -> Input | None:
@@ -211,15 +234,18 @@ def sound_wave(name: str, config: Any) -> Input:
     )
 
 
-def labels(accepted: Mapping[str, Any], config: Any, task: str) -> tuple[Input, ...]:
+def labels(kind: Any, config: Any, task: str) -> tuple[Input, ...]:
     """The labels of a training step; none where their shape is the data's own affair."""
+    accepted = inspect.signature(kind.forward).parameters
     classes = max(2, getattr(config, "num_labels", 2) or 2)
     if task == "QUESTION_ANSWERING" and "start_positions" in accepted:
         pair = ("start_positions", "end_positions")
         return tuple(Input("B", dtype="int64", name=name, only="train") for name in pair)
     shape: tuple[int | str, ...] | None = None
     below = classes
-    if task in TOKEN_LABELS:
+    if task == PICTURES_TO_TEXT and "decoder_input_ids" in accepted and shifts_labels(kind):
+        shape, below = ("B", "T"), vocabulary(config)
+    elif task in TOKEN_LABELS and not labels_more(kind):
         shape = ("B", "S")
         below = classes if task == "TOKEN_CLASSIFICATION" else vocabulary(config)
     elif task in DECODER_LABELS:
@@ -234,13 +260,20 @@ def labels(accepted: Mapping[str, Any], config: Any, task: str) -> tuple[Input, 
     return (Input(*shape, dtype="int64", name="labels", below=below, only="train"),)
 
 
+def labels_more(kind: Any) -> bool:
+    """Whether labels go over more than the tokens (pictures' regions behind them), as told."""
+    told = inspect.getdoc(kind.forward) or ""
+    return bool(re.search(r"labels \(`[\w.]+` of shape `\(batch_size, total_sequence_length", told))
+
+
 def sizes(inputs: Sequence[Input], config: Any, kind: Any) -> tuple[dict[str, int], dict[str, int]]:
     """Default sizes of the dimensions, and the largest the model has positions for."""
     text = text_part(config)
     limit, target = positions(text, kind), getattr(config, "max_target_positions", None)
     bound = limit if limit and not rotary(text) else None
-    longest = {"S": limit, "T": target or limit}
-    most = {"S": bound, "T": target or bound}
+    ahead = steps_ahead(config)
+    longest = {"S": limit, "T": less(target or limit, ahead)}
+    most = {"S": bound, "T": less(target or bound, ahead)}
     names = {name for one in inputs for name in one.names}
     defaults = {
         name: min(size or TOKENS, LONGEST) for name, size in longest.items() if name in names
@@ -257,14 +290,28 @@ def sizes(inputs: Sequence[Input], config: Any, kind: Any) -> tuple[dict[str, in
 def positions(text: Any, kind: Any) -> int | None:
     """How many tokens the model has positions for, where the configuration says so.
 
-    Tables that count from the padding entry on (RoBERTa's) have ``pad_token_id + 1`` fewer.
+    Tables that count from the padding entry on (RoBERTa's) have ``pad_token_id + 1`` fewer; a
+    network that does so makes its positions in a function of that name, or adds ``padding_idx``.
     """
     size = getattr(text, "max_position_embeddings", None) or getattr(text, "max_seq_len", None)
     if not isinstance(size, int) or size < 1:
         return None
-    module = vars(sys.modules[kind.__module__]).values()
-    padded = any(hasattr(one, "create_position_ids_from_input_ids") for one in module)
+    module = sys.modules[kind.__module__]
+    padded = any(
+        hasattr(one, "create_position_ids_from_input_ids") for one in vars(module).values()
+    )
+    padded = padded or ".long() + self.padding_idx" in written(module)
     return size - (getattr(text, "pad_token_id", 0) or 0) - 1 if padded else size
+
+
+def steps_ahead(config: Any) -> int:
+    """How many tokens beyond the next one a decoder predicts at once, each from its position."""
+    count = getattr(config, "ngram", 1)
+    return max(0, count - 1) if isinstance(count, int) else 0
+
+
+def less(size: int | None, by: int) -> int | None:
+    return size and size - by
 
 
 def rotary(text: Any) -> bool:
@@ -289,7 +336,8 @@ def remarks(
     """What the reader must know about the call."""
     notes = []
     if "pixel_values" in names and not getattr(vision_part(config), "image_size", None):
-        notes.append(f"the configuration has no image size; {EDGE} x {EDGE} taken")
+        edge = least_edge(vision_part(config))
+        notes.append(f"the configuration has no image size; {edge} x {edge} taken")
     if "pixel_values" in accepted and "pixel_values" not in names:
         notes.append("called with text alone: its picture part does not run")
     if task == "CTC":

@@ -48,6 +48,17 @@ def failing(error: Exception) -> Any:
     return make
 
 
+def test_the_initialisation_of_transformers_is_left_out_too() -> None:
+    """It keeps torch's functions, and calls them by names of its own."""
+    initialization = pytest.importorskip("transformers.initialization")
+    weight = torch.full((3,), 7.0)
+    with no_initialisation():
+        initialization.normal_(weight)
+    assert weight.tolist() == [7.0] * 3
+    initialization.zeros_(weight)
+    assert weight.tolist() == [0.0] * 3
+
+
 def test_a_constructor_that_fails() -> None:
     with pytest.raises(ModelFailed) as caught:
         build(Source("net", failing(KeyError("depth")), ()))

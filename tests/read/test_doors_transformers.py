@@ -64,6 +64,19 @@ CALLS = {
     "roberta": ("RobertaForMaskedLM", "input_ids=B,S:int64 labels=B,S:int64"),
     "opt": ("OPTForCausalLM", "input_ids=B,S:int64 labels=B,S:int64"),
     "swin": ("SwinForImageClassification", "pixel_values=B,3,224,224:float32 labels=B:int64"),
+    # boxes in parts of the page; labels for the decoder, though the task is a picture's
+    "udop": (
+        "UdopForConditionalGeneration",
+        "input_ids=B,S:int64 bbox=B,S,4:float32 labels=B,T:int64",
+    ),
+    "bros": (
+        "BrosForTokenClassification",
+        "input_ids=B,S:int64 bbox=B,S,4:int64 labels=B,S:int64",
+    ),
+    # its labels go over the regions of a picture as well
+    "visual_bert": ("VisualBertForPreTraining", "input_ids=B,S:int64"),
+    # 384 wide patches of a quarter of the picture
+    "depth_pro": ("DepthProForDepthEstimation", "pixel_values=B,3,1536,1536:float32"),
     "perceiver": ("PerceiverForMaskedLM", "inputs=B,S:int64 labels=B,S:int64"),
     "fsmt": (
         "FSMTForConditionalGeneration",
@@ -102,6 +115,7 @@ SIZES = {
     "gpt2": ({"B": 1, "S": 1024}, {"S": 1024}),
     "roberta": ({"B": 1, "S": 510}, {"S": 510}),
     "llama": ({"B": 1, "S": 2048}, {}),
+    "prophetnet": ({"B": 1, "S": 511, "T": 510}, {"S": 511, "T": 510}),
     "mixtral": ({"B": 1, "S": 2048}, {}),
     "t5": ({"B": 1, "S": 128, "T": 128}, {}),
     "whisper": ({"B": 1, "T": 448}, {"T": 448}),
@@ -498,3 +512,33 @@ def test_nothing_reaches_stderr(capfd):
     with torch.device("meta"):
         open_source("transformers:gpt2?vocab_size=7").build()
     assert capfd.readouterr() == ("", "")
+
+
+def test_layers_tell_what_they_put_out_from_the_start():
+    """A first call with few layers must not be the one that decides which are listened to."""
+    source = open_source("transformers:dinov2?num_hidden_layers=6,hidden_size=48", True)
+    with torch.device("meta"):
+        module = source.build()
+    layers = module.dinov2.encoder.layer
+    module.dinov2.encoder.layer = layers[:2]
+    pixels = torch.empty(1, 3, 518, 518, device="meta")
+    assert len(module(pixels, output_hidden_states=True).hidden_states) == 3
+    module.dinov2.encoder.layer = layers
+    assert len(module(pixels, output_hidden_states=True).hidden_states) == 7
+
+
+def test_a_decoder_has_positions_for_what_it_predicts_ahead():
+    """ProphetNet looks one token further than its last: with real tensors it ends there too."""
+    fields = "num_encoder_layers=1,num_decoder_layers=1,hidden_size=16,encoder_ffn_dim=8"
+    fields += ",decoder_ffn_dim=8,num_encoder_attention_heads=2,num_decoder_attention_heads=2"
+    text = f"transformers:prophetnet?{fields},vocab_size=50,max_position_embeddings=20"
+    source = open_source(text, True)
+    most = source.most["T"]
+    module = source.build()
+    for length, works in ((most, True), (most + 1, False)):
+        labels = torch.randint(1, 50, (1, length))
+        if works:
+            module(input_ids=labels, labels=labels).loss.backward()
+            continue
+        with pytest.raises((IndexError, RuntimeError)):
+            module(input_ids=labels, labels=labels)

@@ -12,6 +12,7 @@ import botec
 from botec import Input
 from botec.errors import DataDependent
 from botec.read.recorder import Recorder
+from botec.read.shadow import Known, Reference, evaluate
 from botec.read.step import listening
 
 
@@ -88,8 +89,19 @@ def a_part_set(x: Any) -> Any:
     return [table.sum().item(), table[1].max().item(), table[:, 0].sum().item()]
 
 
+def rows(x: Any) -> Any:
+    """Expanded, worked on entry by entry, then looked at in ways that go by strides."""
+    size = x.shape[1]
+    row = torch.arange(size, device=x.device)[None].expand(x.shape[0], -1)
+    mask = row[:, None, None, :].expand(-1, 1, size, -1)
+    far = (1 - mask).masked_fill(mask > 2, -7)
+    slanted = far.as_strided((size, 2), (size, 1), 1)
+    uneven = far + torch.arange(size, device=x.device)[:, None]
+    return [one.item() for one in (far.sum(), far.view(-1)[7], slanted[2].sum(), uneven.max())]
+
+
 FUNCTIONS = [sums, masks, positions, constants, in_place, likes, shapes, bounds, equality, chosen,
-             windows, on_the_host, a_part_set]  # fmt: skip
+             windows, on_the_host, a_part_set, rows]  # fmt: skip
 
 
 def asked(function: Any) -> tuple[Any, Recorder]:
@@ -222,3 +234,12 @@ def test_what_an_op_only_reads_stays_known() -> None:
 
     program = botec.read(Adds(), botec.Input("B", 4))
     assert any(answer.endswith("value 4.0") for answer in program.assumed)
+
+
+def test_what_is_expanded_is_worked_out_once() -> None:
+    """A mask of a terabyte takes the memory of its one row."""
+    wide = torch.ones(1, 1, 1, 2**10).expand(2**10, 2**10, 2**10, -1)
+    given = (Reference(Known(None, (), {}, False, wide)), 0)
+    value = evaluate(Known(torch.ops.aten.gt.Scalar, given, {}, False))
+    assert value.shape == wide.shape
+    assert value.untyped_storage().nbytes() == 2**10
