@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from botec.analyses.count import MEASURES, Counts
@@ -39,9 +39,9 @@ from botec.program import OP, PHASES, Program, Setting, Stream
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "build" / "coverage.jsonl"
-PATIENCE = 300  # seconds for one model; the longest needs far less
+PATIENCE = 300  # processor seconds for one model; the longest needs far less
 ROOM = 4 * 2**30  # bytes for one model: shapes need little, weights made for real need more
-PAGE = 4096
+PAGE, TICKS = 4096, 100  # bytes, and the units of /proc/PID/stat in a second
 POINTS, TRIES = 3, 12
 WIDE = 16  # between the heights of a formula's points
 TIMM_NAMES, TRANSFORMERS_TYPES = 200, 100
@@ -179,7 +179,7 @@ def is_unbuilt(case: Case, judged: Mapping[str, Row]) -> bool:
 
 def judge(case: Case) -> Row:
     """Read the model, then hold its formula against fresh traces."""
-    begin = perf_counter()
+    begin = process_time()
     row = Row(case.key, case.library, case.family, REFUSED, case.model)
     try:
         source, program = opened(case)
@@ -190,7 +190,7 @@ def judge(case: Case) -> Row:
     except Exception as error:  # a defect of botec's own is a row too
         row = replace(row, verdict=DIFFERS, reason=one_line(f"{type(error).__name__}: {error}"))
     today = datetime.now(UTC).date().isoformat()
-    return replace(row, seconds=round(perf_counter() - begin, 1), when=today)
+    return replace(row, seconds=round(process_time() - begin, 1), when=today)
 
 
 def opened(case: Case) -> tuple[Any, Program]:
@@ -383,14 +383,23 @@ def judge_into(case: Case, kept: Path) -> None:
 
 def watched(child: Any) -> str:
     """Wait for a process; the reason why it must not go on, where there is one."""
-    begin = perf_counter()
     while child.is_alive():
         child.join(0.5)
-        if perf_counter() - begin > PATIENCE:
-            return f"it takes longer than {PATIENCE} s"
+        if worked(child.pid) > PATIENCE:
+            return f"it takes longer than {PATIENCE} s of a processor"
         if resident(child.pid) > ROOM:
             return f"it takes more than {ROOM >> 30} GiB"
     return ""
+
+
+def worked(process: int) -> float:
+    """Processor seconds a process has used, 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2]
+    except OSError:
+        return 0.0
+    user, system = fields.split()[11:13]
+    return (int(user) + int(system)) / TICKS
 
 
 def resident(process: int) -> int:
