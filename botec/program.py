@@ -159,19 +159,42 @@ class Stream:
         """``(kind, index, scope)`` one after the other."""
         return zip(self.kinds, self.index, self.scopes, strict=True)
 
+    def columns(self) -> tuple[Any, Any, Any]:
+        """The three rows as numpy arrays, copied: what goes over all events goes over these."""
+        import numpy as np
+
+        return np.array(self.kinds), np.array(self.index), np.array(self.scopes)
+
     def occurrences(self) -> dict[tuple[int, str, int], int]:
         """How often each ``(call, phase, scope)`` occurs: what counting needs, order left out."""
+        import numpy as np
+
+        kinds, index, scopes = self.columns()
+        ops, marks = kinds == OP, np.flatnonzero(kinds == PHASE).tolist()
         found: dict[tuple[int, str, int], int] = {}
         phase, begun = PHASES[0], 0
-        for kind, index, scope in self.events():
-            if kind == PHASE:
-                phase = PHASES[index] if index < len(PHASES) else "end"
-                begun += index == 0
-            elif kind == OP:
-                key = (index, phase, scope)
-                later = begun > 1 and phase in PHASES[:2]
-                found[key] = found.get(key, 0) + (self.repeated if later else 1)
+        for start, end in zip([-1, *marks], [*marks, len(kinds)], strict=True):
+            if start >= 0:
+                mark = self.index[start]
+                phase = PHASES[mark] if mark < len(PHASES) else "end"
+                begun += mark == 0
+            weight = self.repeated if begun > 1 and phase in PHASES[:2] else 1
+            here = np.flatnonzero(ops[start + 1 : end]) + start + 1
+            for call, scope, times in tally(index[here], scopes[here]):
+                key = (call, phase, scope)
+                found[key] = found.get(key, 0) + times * weight
         return found
+
+
+def tally(calls: Any, scopes: Any) -> Iterator[tuple[int, int, int]]:
+    """Each pair of a call and a module with how often it occurs, in the order they first do."""
+    import numpy as np
+
+    pairs = calls.astype(np.int64) << 32 | scopes
+    _, first, times = np.unique(pairs, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    calls, scopes = calls[first[order]], scopes[first[order]]
+    return zip(calls.tolist(), scopes.tolist(), times[order].tolist(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,8 +262,28 @@ def verify(program: Program) -> Program:
     phases are the known ones.
     """
     for stream in program.streams:
-        verify_stream(program, stream)
+        if not sound(program, stream):
+            verify_stream(program, stream)
     return program
+
+
+def sound(program: Program, stream: Stream) -> bool:
+    """Whether a stream makes sense: all events at once, so that none is named."""
+    import numpy as np
+
+    kinds, index, scopes = stream.columns()
+    held = len(stream.storages)
+    lengths = np.array([len(stream.calls), held, held, len(PHASES) + 1])
+    if not np.all((kinds >= 0) & (kinds < len(lengths)) & (index >= 0)):
+        return False
+    if not np.all((index < lengths[kinds]) & (scopes >= 0) & (scopes < len(program.scopes))):
+        return False
+    births, deaths = np.flatnonzero(kinds == BIRTH), np.flatnonzero(kinds == DEATH)
+    born, dead = np.full(held, len(kinds)), index[deaths]
+    born[index[births]] = births
+    once = all(np.bincount(index[rows], minlength=1).max() <= 1 for rows in (births, deaths))
+    known = {stream.storages[number].role for number in index[births].tolist()} <= set(ROLES)
+    return bool(once and known and np.all(born[dead] < deaths))
 
 
 def verify_stream(program: Program, stream: Stream) -> None:

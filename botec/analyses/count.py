@@ -16,7 +16,7 @@ from botec.analyses.evaluate import at_points
 from botec.calls import Call
 from botec.errors import UnknownName, nearest
 from botec.ops import facts
-from botec.poly import as_poly, at, plain
+from botec.poly import Poly, as_poly, at, plain
 from botec.program import PHASES, Parameter, Program, Stream
 
 MEASURES = ("multiplications", "flops", "bytes")
@@ -31,6 +31,15 @@ class Line:
     phase: str
     scope: int
     times: int
+    costs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one call of an ``op`` of a ``kind`` costs in every measure; ``None`` is unknown."""
+
+    op: str
+    kind: str
     costs: Mapping[str, Any]
 
 
@@ -55,17 +64,32 @@ class Counts:
     point: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
+    def occurrences(self) -> Mapping[tuple[int, str, int], int]:
+        """How often each call occurs, by phase and module."""
+        return self.stream.occurrences()
+
+    @cached_property
+    def told(self) -> Mapping[int, Cost]:
+        """The op, its kind and its costs, for every call that occurs, each asked once."""
+        calls = dict.fromkeys(index for index, _, _ in self.occurrences)
+        return {index: told_of(self.stream.calls[index]) for index in calls}
+
+    @cached_property
+    def work(self) -> Mapping[tuple[int, str], int]:
+        """How often each call occurs in each phase, whatever module runs it."""
+        found: dict[tuple[int, str], int] = {}
+        for (index, phase, _), times in self.occurrences.items():
+            found[index, phase] = found.get((index, phase), 0) + times
+        return found
+
+    @cached_property
     def lines(self) -> tuple[Line, ...]:
         """The work, one line for every distinct call, phase and module."""
-        costs: dict[int, tuple[str, Mapping[str, Any]]] = {}
-        found = []
-        for (index, phase, scope), times in self.stream.occurrences().items():
-            call = self.stream.calls[index]
-            if index not in costs:
-                costs[index] = facts.kind_of(call), costs_of(call)
-            kind, cost = costs[index]
-            found.append(Line(call, kind, phase, scope, times, cost))
-        return tuple(found)
+        calls, told = self.stream.calls, self.told
+        return tuple(
+            Line(calls[index], told[index].kind, phase, scope, times, told[index].costs)
+            for (index, phase, scope), times in self.occurrences.items()
+        )
 
     def total(self, measure: str, phases: Iterable[str] = PHASES) -> Total:
         """``multiplications``, ``flops`` or ``bytes`` of some phases (by default of the step)."""
@@ -73,7 +97,8 @@ class Counts:
         if measure not in MEASURES:
             do = nearest(measure, MEASURES) or f"use one of {', '.join(MEASURES)}"
             raise UnknownName(f"no measure {measure!r}", do)
-        return add((line for line in self.lines if line.phase in wanted), measure)
+        rows = ((self.told[i], times) for (i, phase), times in self.work.items() if phase in wanted)
+        return add(rows, measure)
 
     def multiplications(self, *phases: str, **values: Any) -> Any:
         """Multiplications of the named phases (by default of the step), at numbers or arrays."""
@@ -97,30 +122,33 @@ class Counts:
 
     def by_kind(self, measure: str, phases: Iterable[str] = PHASES) -> dict[str, Total]:
         """The same sum, parted by the ops' families."""
-        return self.parted(measure, phases, lambda line: line.kind)
+        wanted = known_phases(phases)
+        groups: dict[str, list[tuple[Cost, int]]] = {}
+        for (index, phase), times in self.work.items():
+            if phase in wanted:
+                told = self.told[index]
+                groups.setdefault(told.kind, []).append((told, times))
+        return {kind: add(rows, measure) for kind, rows in groups.items()}
 
     def by_scope(self, measure: str, phases: Iterable[str] = PHASES) -> dict[int, Total]:
         """The same sum, parted by the modules that ran the ops themselves."""
-        return self.parted(measure, phases, lambda line: line.scope)
-
-    def parted(self, measure: str, phases: Iterable[str], part: Any) -> dict[Any, Total]:
         wanted = known_phases(phases)
-        groups: dict[Any, list[Line]] = {}
-        for line in self.lines:
-            if line.phase in wanted:
-                groups.setdefault(part(line), []).append(line)
-        return {key: add(lines, measure) for key, lines in groups.items()}
+        groups: dict[int, list[tuple[Cost, int]]] = {}
+        for (index, phase, scope), times in self.occurrences.items():
+            if phase in wanted:
+                groups.setdefault(scope, []).append((self.told[index], times))
+        return {scope: add(rows, measure) for scope, rows in groups.items()}
 
     def without_causal_half(self, phases: Iterable[str] = PHASES) -> Any:
         """Multiplications with causal attention at the triangle it needs; ``None`` without any."""
         wanted = set(phases)
         saved: Any = 0
         found = False
-        for line in self.lines:
-            discounted = facts.causal(line.call) if line.phase in wanted else None
+        for (index, phase), times in self.work.items():
+            discounted = facts.causal(self.stream.calls[index]) if phase in wanted else None
             if discounted is not None:
                 found = True
-                saved = saved + (line.costs["multiplications"] - discounted) * line.times
+                saved = saved + (self.told[index].costs["multiplications"] - discounted) * times
         return plain(self.total("multiplications", wanted).value - saved) if found else None
 
 
@@ -141,6 +169,11 @@ def known_phases(phases: Iterable[str]) -> set[str]:
     return set(phases)
 
 
+def told_of(call: Call) -> Cost:
+    """What the facts say of one call."""
+    return Cost(call.op, facts.kind_of(call), costs_of(call))
+
+
 def costs_of(call: Call) -> dict[str, Any]:
     """The three costs of one call; ``None`` is unknown."""
     return {
@@ -150,20 +183,21 @@ def costs_of(call: Call) -> dict[str, Any]:
     }
 
 
-def add(lines: Iterable[Line], measure: str) -> Total:
-    """The sum over lines; what is unknown is left out and named."""
-    total: Any = as_poly(0)
+def add(rows: Iterable[tuple[Cost, int]], measure: str) -> Total:
+    """The sum over costs and how often each occurs; what is unknown is left out and named."""
     weights: dict[Any, int] = {}
     missing: Counter[str] = Counter()
-    for line in lines:
-        cost = line.costs[measure]
+    for told, times in rows:
+        cost = told.costs[measure]
         if cost is None:
-            missing[line.call.op] += line.times
+            missing[told.op] += times
         else:
-            weights[cost] = weights.get(cost, 0) + line.times
+            weights[cost] = weights.get(cost, 0) + times
+    terms: dict[Any, Any] = {(): 0}
     for cost, times in weights.items():
-        total = total + cost * times
-    return Total(plain(total), dict(missing))
+        for monomial, factor in as_poly(cost).terms.items():
+            terms[monomial] = terms.get(monomial, 0) + factor * times
+    return Total(plain(Poly(terms)), dict(missing))
 
 
 def parameter_count(parameters: Iterable[Parameter]) -> int:

@@ -16,42 +16,73 @@ from botec.poly import Monomial, Poly
 
 MARGIN = 1e-9  # relative; what is closer than this to the envelope is kept
 LARGEST = 2**61  # sums and differences of two stay whole numbers of 64 bits
+MIXING = 0x9E3779B97F4A7C15  # odd, its bits without a pattern
 LONGEST_STEP = 256  # peaks of one layer
 
 
 def upper_envelope(polys: Sequence[Poly], least: Mapping[str, int]) -> tuple[Poly, ...]:
     """Those of ``polys`` whose maximum is the maximum of all, for dimensions ≥ ``least``."""
-    if len(polys) <= 1:
-        return tuple(polys)
-    shifted = [shift(poly, least) for poly in polys]
-    columns = sorted({monomial for poly in shifted for monomial in poly}, key=str)
-    rows = [[poly.get(column, 0) for column in columns] for poly in shifted]
+    columns, table = table_of(polys)
+    return tuple(polys[place] for place in outermost(columns, table, least))
+
+
+def table_of(polys: Sequence[Poly]) -> tuple[list[Monomial], Any]:
+    """The monomials of ``polys``, and a row of coefficients for each."""
+    columns = list({monomial: None for poly in polys for monomial in poly.terms})
+    return columns, exact([[poly.terms.get(one, 0) for one in columns] for poly in polys])
+
+
+def exact(rows: Any) -> Any:
+    """Rows as an array of 64 bits where sums of two fit, else of Python's whole numbers."""
+    import numpy as np
+
+    table = rows if isinstance(rows, np.ndarray) else np.array(rows, dtype=object)
+    table = table.reshape(len(rows), 0) if table.ndim < 2 else table
+    return table.astype(np.int64 if abs(table).max(initial=0) < LARGEST else object, copy=False)
+
+
+def outermost(columns: Sequence[Monomial], table: Any, least: Mapping[str, int]) -> list[int]:
+    """The places of the rows of ``table`` whose maximum is that of all, dimensions ≥ ``least``."""
+    if len(table) <= 1:
+        return list(range(len(table)))
+    rows = shifted(columns, table, least)
     places = not_between(rows)
-    rows = [rows[place] for place in places]
-    kept = convex(rows, undominated(rows))
-    return tuple(polys[places[place]] for place in kept)
+    chosen = rows[places].tolist()
+    return [places[place] for place in convex(chosen, undominated(chosen))]
 
 
-def not_between(rows: Sequence[Sequence[int]]) -> list[int]:
+def shifted(columns: Sequence[Monomial], table: Any, least: Mapping[str, int]) -> Any:
+    """The rows in dimensions counted from their lowest value: monomial by monomial."""
+    moved = [shift(Poly({monomial: 1}), least) for monomial in columns]
+    names = sorted({monomial for terms in moved for monomial in terms}, key=str)
+    matrix = [[terms.get(name, 0) for name in names] for terms in moved]
+    most = sum(abs(value) for row in matrix for value in row)
+    if abs(table).max(initial=0) * most >= LARGEST:
+        table = table.astype(object)
+    return exact(table.dot(exact(matrix)))
+
+
+def not_between(rows: Any) -> list[int]:
     """Places of rows that are not half-way between two others, as far as equal steps show it.
 
     Equal layers give arithmetic progressions at equal distances: of those only the ends matter. All
-    may go at once: a corner of the convex hull lies between no two other rows.
+    may go at once: a corner of the convex hull lies between no two other rows. One number stands
+    for a row (a sum that wraps around, linear as a row is), and the row itself is asked last.
     """
     import numpy as np
 
-    count = len(rows)
-    try:
-        table = np.array(rows, dtype=np.int64)
-    except OverflowError:
+    table, count = exact(rows), len(rows)
+    if table.dtype == object:
         return list(range(count))
-    if np.abs(table).max(initial=0) >= LARGEST:
-        return list(range(count))
+    weights = [pow(MIXING, place + 1, 2**64) for place in range(table.shape[1])]
+    mixed = (table.astype(np.uint64) * np.array(weights, dtype=np.uint64)).sum(axis=1)
     between = np.zeros(count, dtype=bool)
     for step in range(1, min(LONGEST_STEP, (count - 1) // 2) + 1):
-        rise = table[step:] - table[:-step]
-        even = np.all(rise[step:] == rise[:-step], axis=1) & np.any(rise[step:] != 0, axis=1)
-        between[step : count - step] |= even
+        rise = mixed[step:] - mixed[:-step]
+        even = (rise[step:] == rise[:-step]) & (rise[step:] != 0) & ~between[step : count - step]
+        places = np.flatnonzero(even) + step
+        alike = table[places + step] - table[places] == table[places] - table[places - step]
+        between[places[np.all(alike, axis=1)]] = True
     return np.flatnonzero(~between).tolist()
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from botec.analyses.envelope import upper_envelope
+from botec.analyses.envelope import LARGEST, exact, outermost, table_of
 from botec.analyses.evaluate import by_stream
 from botec.analyses.kernels.choices import representative
 from botec.analyses.kernels.weaving import woven
-from botec.poly import Poly, as_poly, at, plain
+from botec.poly import Monomial, Poly, as_poly, at, plain
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Program, Storage, Stream
 
 
@@ -169,30 +169,36 @@ def stored_unknown(program: Program) -> dict[str, int]:
 @cache
 def peak_envelope(stream: Stream) -> tuple[Any, ...]:
     """The few polynomials whose maximum is the peak wherever the stream holds."""
-    polys = upper_envelope(local_peaks(stream), stream.regime.least)
-    return tuple(plain(poly) for poly in polys)
+    columns, rows = local_peaks(stream)
+    kept = rows[outermost(columns, rows, stream.regime.least)].tolist()
+    return tuple(plain(Poly(dict(zip(columns, row, strict=True)))) for row in kept)
 
 
-def local_peaks(stream: Stream) -> list[Poly]:
-    """Live bytes as formulas at every local maximum of the timeline."""
-    live: dict[Any, int] = {}
-    found: dict[frozenset[Any], Poly] = {}
-    rising = False
-    for kind, index, _ in stream.events():
-        if kind not in (BIRTH, DEATH):
-            continue
-        if kind == DEATH and rising:
-            keep(live, found)
-        rising = kind == BIRTH
-        sign = 1 if kind == BIRTH else -1
-        for monomial, factor in as_poly(stream.storages[index].bytes).terms.items():
-            live[monomial] = live.get(monomial, 0) + sign * factor
-    if rising or not found:
-        keep(live, found)
-    return list(found.values())
+def local_peaks(stream: Stream) -> tuple[list[Monomial], Any]:
+    """Live bytes at every local maximum of the timeline: monomials, and their coefficients there.
+
+    A row for each, equal ones once. Of a timeline that never rises, its last moment.
+    """
+    import numpy as np
+
+    columns, live, rising = live_bytes(stream)
+    peaks = np.flatnonzero(rising & ~np.append(rising[1:], False))
+    rows = live[peaks if len(peaks) else slice(-1, None)].tolist()
+    return columns, exact(list(dict.fromkeys(map(tuple, rows))) or [(0,) * len(columns)])
 
 
-def keep(live: Mapping[Any, int], found: dict[frozenset[Any], Poly]) -> None:
-    key = frozenset(item for item in live.items() if item[1])
-    if key not in found:
-        found[key] = Poly(dict(live))
+def live_bytes(stream: Stream) -> tuple[list[Monomial], Any, Any]:
+    """Live bytes after every birth and death: monomials, a row of coefficients for each event, and
+    whether it is a birth."""
+    import numpy as np
+
+    kinds, index, _ = stream.columns()
+    held = np.flatnonzero((kinds == BIRTH) | (kinds == DEATH))
+    sizes: dict[Any, int] = {}
+    of = np.array([sizes.setdefault(one.bytes, len(sizes)) for one in stream.storages], dtype=int)
+    columns, table = table_of([as_poly(size) for size in sizes])
+    if abs(table).max(initial=0) * len(of) >= LARGEST:
+        table = table.astype(object)
+    rising = kinds[held] == BIRTH
+    steps = table[of[index[held]]] * np.where(rising, 1, -1)[:, None]
+    return columns, np.cumsum(steps, axis=0, dtype=table.dtype), rising
