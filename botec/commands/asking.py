@@ -58,6 +58,7 @@ MODEL_HELP = """
       transformers:NAME                    a config.json, a folder, a model type, a hub id
       FILE.py:NAME                         a module, a class or a function that makes one
       mlp:784-512-10     mlp:30x3          layers by their widths; 3 layers of width 30
+      onnx:FILE                            an exported graph; read, never executed
 
     DIM=VALUE gives a dimension of the inputs its size: B=32 S=2048.
 """

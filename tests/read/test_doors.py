@@ -15,7 +15,7 @@ from botec.read import doors
 from botec.read.given import hushed, with_inputs
 from botec.read.source import Source
 
-FORMS = "FILE.py:NAME, mlp:784-512-10, timm:NAME, torchvision:NAME, transformers:PATH|TYPE|HUB_ID"
+FORMS = "FILE.py:NAME, mlp:784-512-10, onnx:FILE, timm:NAME, torchvision:NAME, transformers:PATH|TYPE|HUB_ID"
 
 CLAIMED = {
     "mlp:784-512-10": "from_notation",
@@ -30,7 +30,7 @@ CLAIMED = {
     "/abs/net.py:models.Net": "from_file",
     "resnet50": None,
     "torchvison:resnet50": None,
-    "onnx:net.onnx": None,
+    "onnx:net.onnx": "from_onnx",
     "net.pyc:Net": None,
     "mlp": None,
     "": None,
