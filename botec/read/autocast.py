@@ -15,7 +15,7 @@ A trained weight is cast once and the cast kept until the outermost block ends (
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from types import FunctionType
@@ -45,21 +45,44 @@ def autocast(precision: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def autocast_as_on_cpu() -> Iterator[None]:
-    """Let every ``torch.autocast`` block on the CPU work on meta tensors too."""
+def autocast_as_on_cpu() -> Iterator[dict[int, Any]]:
+    """Let every ``torch.autocast`` block on the CPU work on meta tensors too; gives the kept casts,
+    which are to be let go after each trace."""
     casts: dict[int, tuple[Any, Any]] = {}
-    library = torch.library.Library("_", "IMPL", KEY)
-    ops = torch.library.Library("aten", "IMPL", KEY)
+    kernels = OwnKernels(ops_of_the_cpu, lambda op: Casting(op, casts))
     try:
-        library.fallback(torch.library.fallthrough_kernel)
-        for name in ops_of_the_cpu():
-            ops.impl(name, Casting(op_named(name), casts))
-        with following_blocks(casts), names_of_meta(), transformers_blocks():
-            yield
+        with following_blocks(casts, kernels), names_of_meta(), transformers_blocks():
+            yield casts
     finally:
         casts.clear()
-        ops._destroy()
-        library._destroy()
+        kernels.drop()
+
+
+class OwnKernels:
+    """What answers calls on the own key, from the first block that is switched on.
+
+    To tell the dispatcher takes longer than to trace a small network, which mostly has no block.
+    """
+
+    def __init__(self, names: Callable[[], list[str]], kernel: Callable[[Any], Any]) -> None:
+        self.names, self.kernel = names, kernel
+        self.libraries: list[Any] = []
+
+    def use(self) -> None:
+        """Put the kernels in place, where they are not yet."""
+        if self.libraries:
+            return
+        self.libraries = [torch.library.Library(of, "IMPL", KEY) for of in ("_", "aten")]
+        everything, ops = self.libraries
+        everything.fallback(torch.library.fallthrough_kernel)
+        for name in self.names():
+            ops.impl(name, self.kernel(op_named(name)))
+
+    def drop(self) -> None:
+        """Take the kernels away again."""
+        for library in reversed(self.libraries):
+            library._destroy()
+        self.libraries = []
 
 
 @cache
@@ -174,13 +197,16 @@ def asked_plan(op: Any, args: Any, kwargs: Any) -> Plan:
 
 
 @contextmanager
-def following_blocks(casts: dict[int, tuple[Any, Any]]) -> Iterator[None]:
+def following_blocks(casts: dict[int, tuple[Any, Any]], kernels: OwnKernels) -> Iterator[None]:
     """Switch the key with every autocast block; let the kept casts go where the CPU does."""
     block, clear = torch.autocast, torch.clear_autocast_cache
     enter, leave = block.__enter__, block.__exit__
 
     def follow() -> None:
-        switch(torch.is_autocast_enabled("cpu"))
+        on = torch.is_autocast_enabled("cpu")
+        if on:
+            kernels.use()
+        switch(on)
 
     def entered(self: Any) -> Any:
         result = enter(self)

@@ -37,21 +37,18 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 @contextmanager
-def autocast_as_on_cuda() -> Iterator[None]:
-    """Let every ``torch.autocast`` block work on meta tensors as a block on CUDA does."""
+def autocast_as_on_cuda() -> Iterator[dict[int, Any]]:
+    """Let every ``torch.autocast`` block work on meta tensors as a block on CUDA does; gives the
+    kept casts, which are to be let go after each trace."""
     casts: dict[int, tuple[Any, Any]] = {}
-    library = torch.library.Library("_", "IMPL", on_cpu.KEY)
-    ops = torch.library.Library("aten", "IMPL", on_cpu.KEY)
+    kernels = on_cpu.OwnKernels(ops_of_cuda, lambda op: CastingOnCuda(op, casts))
+    followed = on_cpu.following_blocks(casts, kernels)
     try:
-        library.fallback(torch.library.fallthrough_kernel)
-        for name in ops_of_cuda():
-            ops.impl(name, CastingOnCuda(on_cpu.op_named(name), casts))
-        with on_cpu.following_blocks(casts), on_cpu.names_of_meta(), on_cpu.transformers_blocks():
-            yield
+        with followed, on_cpu.names_of_meta(), on_cpu.transformers_blocks():
+            yield casts
     finally:
         casts.clear()
-        ops._destroy()
-        library._destroy()
+        kernels.drop()
 
 
 @cache

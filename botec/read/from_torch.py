@@ -21,6 +21,7 @@ from botec.read.align import Fit, PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
 from botec.read.kernels import strides_of, with_kernels
+from botec.read.listening import as_on
 from botec.read.plans import Plan, Point, Question, plans, unused
 from botec.read.recurrent_on_cuda import notes
 from botec.read.short import Short, same_counters, shorter
@@ -46,8 +47,9 @@ def read_source(
             raise BadInput(
                 "the model has no repeated blocks", "leave --checkpoint out", source.name
             )
-        search = begun(subject, asked, given, source.most)
-        asked, streams = search.asked, search.streams()
+        with as_on(subject.capability):
+            search = begun(subject, asked, given, source.most)
+            asked, streams = search.asked, search.streams()
         if subject.capability is not None:
             own = search.strides
             streams = tuple(with_kernels(one, subject.capability, own) for one in streams)
@@ -168,6 +170,7 @@ class Search:
         try:
             streams = tuple(self.whole(short, stream) for stream in self.found())
             self.asked_trace.answers.extend(short.answers)
+            self.strides |= short.strides
             return streams
         except (NotPeriodicError, BotecError):
             self.forget_short()

@@ -24,6 +24,7 @@ from botec.read.recorder import Recorder
 from botec.read.statistics import statistics_as_on_cpu
 
 DEEPEST = 20_000
+TOLD: dict[int | None, dict[int, Any]] = {}
 
 
 @contextmanager
@@ -37,18 +38,39 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
         gc.freeze()
     gc.disable()
     try:
-        casts = autocast_as_on_cuda() if capability else autocast_as_on_cpu()
-        with warnings.catch_warnings(), decisions(capability), casts:
+        with warnings.catch_warnings(), as_on(capability):
             warnings.simplefilter("ignore")
-            norms = nullcontext() if capability else statistics_as_on_cpu()
-            own = (constants(recorder), random_states(recorder), optimizers_as_on(capability))
-            with norms, own[0], own[1], own[2], recorder:
+            with constants(recorder), random_states(recorder), recorder:
                 yield
     finally:
         if own_freeze:
             gc.unfreeze()
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def as_on(capability: int | None) -> Iterator[dict[int, Any]]:
+    """Meta tensors are worked on as on the target device; gives the casts autocast keeps.
+
+    To tell the dispatcher takes longer than to trace a small network: around many traces it is told
+    once, and inside of that ``as_on`` does nothing more.
+    """
+    casts = TOLD.get(capability)
+    if casts is not None:
+        try:
+            yield casts
+        finally:
+            casts.clear()
+        return
+    norms = nullcontext() if capability else statistics_as_on_cpu()
+    casting = autocast_as_on_cuda() if capability else autocast_as_on_cpu()
+    with decisions(capability), norms, optimizers_as_on(capability), casting as casts:
+        TOLD[capability] = casts
+        try:
+            yield casts
+        finally:
+            del TOLD[capability]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import CellType, FunctionType
 from typing import Any
 
 import torch
@@ -134,7 +135,7 @@ def equal(one: Any, other: Any, apart: int) -> bool:
         and one.__dict__.keys() == other.__dict__.keys()
         and all(
             name in HELD
-            or same(value, other.__dict__[name], 0)
+            or same(attribute(one, name), attribute(other, name), 0)
             or counts(value, other.__dict__[name], apart)
             for name, value in one.__dict__.items()
         )
@@ -145,6 +146,16 @@ def equal(one: Any, other: Any, apart: int) -> bool:
             for name, child in one._modules.items()
         )
     )
+
+
+def attribute(module: Any, name: str) -> Any:
+    """An attribute to compare; hooks by their order, as their keys number those of all modules."""
+    value = module.__dict__[name]
+    if not (value and name.startswith("_") and "_hooks" in name and isinstance(value, dict)):
+        return value
+    hooks = module.__dict__[name.partition("_hooks")[0] + "_hooks"]
+    order = {key: place for place, key in enumerate(hooks)}
+    return {order.get(key, key): one for key, one in value.items()}
 
 
 def counts(one: Any, other: Any, apart: int) -> bool:
@@ -177,6 +188,9 @@ def same(one: Any, other: Any, depth: int) -> bool:
     if isinstance(one, torch.Tensor):
         known = not one.is_meta and one.numel() <= SMALL
         return known and layout(one) == layout(other) and bool(torch.equal(one, other))
+    if isinstance(one, FunctionType):
+        around = surroundings(one), surroundings(other)
+        return one.__code__ is other.__code__ and same(*around, depth)
     if isinstance(one, (dict, nn.Module)) or (type(one).__dictoffset__ and not callable(one)):
         ones, others = parts_of(one), parts_of(other)
         return ones.keys() == others.keys() and all(
@@ -188,6 +202,13 @@ def same(one: Any, other: Any, depth: int) -> bool:
         pairs = zip(one, other, strict=False)
         return len(one) == len(other) and all(same(a, b, depth + 1) for a, b in pairs)
     return isinstance(one, (set, frozenset)) and one == other
+
+
+def surroundings(function: Any) -> tuple[Any, ...]:
+    """What a function may use beside its code and arguments: defaults, and what it was made in."""
+    cells = function.__closure__ or ()
+    inside = [None if cell == CellType() else cell.cell_contents for cell in cells]
+    return function.__defaults__, function.__kwdefaults__, vars(function), *inside
 
 
 def parts_of(value: Any) -> Any:

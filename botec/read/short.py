@@ -21,8 +21,10 @@ from typing import Any
 
 import torch
 
+from botec.calls import Call
 from botec.program import OP, PHASE, PHASES, Setting, Storage, Stream
-from botec.read.align import align
+from botec.read.align import Fit, align
+from botec.read.kernels import Strides, strides_of
 from botec.read.listening import listening, same_draws
 from botec.read.recorder import META, Recorder
 from botec.read.repeats import Run, runs_of
@@ -74,6 +76,7 @@ class Short(Subject):
         self.arounds: dict[Any, tuple[Stream, Any]] = {}
         self.asked: Any = None
         self.answers: list[str] = []
+        self.strides: dict[Call, Strides] = {}  # of the update's calls
         self.point: Point = {}
 
     def run(self, point: Point) -> Recorder:
@@ -226,6 +229,8 @@ class Short(Subject):
                 self.updated(self.full, recorder, layouts)
                 self.answers += recorder.answers
             whole = align([recorder], (), (self.point,))
+            if self.capability is not None:
+                self.strides |= strides_of(whole, [recorder], Fit((), (self.point,)))
             before = replace(
                 whole,
                 storages=whole.storages[:numbers],
@@ -307,7 +312,7 @@ class Short(Subject):
 
 def shorter(subject: Subject, asked: Point) -> Short | None:
     """The subject with its runs of equal blocks a few units long, where that changes nothing."""
-    if not plain_step(subject.setting) or subject.capability is not None:
+    if not plain_step(subject.setting):
         return None
     runs = runs_of(subject.module, subject.scopes, LEAST)
     if not runs:

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 import botec
+from botec.analyses.memory import memory, peak_of
+from botec.analyses.requests import requests
 from botec.inputs import Input
-from botec.program import BIRTH, Program, Setting
+from botec.program import BIRTH, Kernels, Program, Setting
 from botec.read import from_torch, short
 from botec.read.from_file import source_of_module
 from botec.read.repeats import equal, runs_of
@@ -216,18 +219,21 @@ def assert_same(one: Program, other: Program) -> None:
         for call, twin in zip(stream.calls, second.calls, strict=True):
             assert (call.op, call.overload) == (twin.op, twin.overload)
             assert (call.arguments, call.outputs) == (twin.arguments, twin.outputs)
+        assert vars(stream.kernels or Kernels(0, ())) == vars(second.kernels or Kernels(0, ()))
 
 
+@pytest.mark.parametrize("device", ["cpu", "a100"])
 @pytest.mark.parametrize("name", LIKE)
-def test_the_program_is_that_of_every_block(name):
-    spliced, whole, used = both(LIKE[name], B=3, S=7)
+def test_the_program_is_that_of_every_block(name, device):
+    spliced, whole, used = both(LIKE[name], B=3, S=7, device=device)
     assert used
     assert_same(spliced, whole)
 
 
+@pytest.mark.parametrize("device", ["cpu", "a100"])
 @pytest.mark.parametrize("name", UNLIKE)
-def test_blocks_that_only_look_equal_are_all_traced(name):
-    spliced, whole, used = both(UNLIKE[name], B=3, S=7)
+def test_blocks_that_only_look_equal_are_all_traced(name, device):
+    spliced, whole, used = both(UNLIKE[name], B=3, S=7, device=device)
     assert not used
     assert_same(spliced, whole)
 
@@ -255,7 +261,43 @@ def test_whatever_the_setting(asked):
     assert_same(spliced, whole)
 
 
-@pytest.mark.parametrize("asked", [{"device": "a100"}, {"zero_grad": "keep"}, {"accumulate": 2}])
+@pytest.mark.parametrize("device", ["t4", "a100", "cuda:90"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"optimizer": "adamw(fused=True)", "precision": "amp-bf16"},
+        {"optimizer": "adafactor", "precision": "bf16"},
+        {"train": False, "precision": "bf16"},
+        {"checkpoint": True},
+    ],
+    ids=str,
+)
+def test_another_devices_kernels_are_those_of_every_block(asked, device):
+    """Calls, what their kernels look at, and the peaks that follow from it at many points."""
+    spliced, whole, used = both(LIKE["stack"], **{"B": 2, "S": 5, "device": device, **asked})
+    assert used
+    assert_same(spliced, whole)
+    point = {"B": np.array([1, 2, 3, 64, 999]), "S": np.array([5, 2, 100, 513, 4096])}
+    assert peak_of(spliced, point).tolist() == peak_of(whole, point).tolist()
+    for there in ({"B": 3, "S": 100}, {"B": 999, "S": 4096}):
+        assert requested(spliced, there) == requested(whole, there)
+
+
+def requested(program: Program, point: dict[str, int]) -> list[Any]:
+    """Every request to the device's allocator in two steps, in order."""
+    return list(requests(memory(program, **point)))
+
+
+def test_pictures_on_another_device():
+    make = lambda: nn.Sequential(nn.Conv2d(3, 4, 3), *(Residual() for _ in range(DEEP)))  # noqa: E731
+    asked = {"B": 2, "H": 9, "W": 12, "device": "a100", "precision": "amp-bf16"}
+    spliced, whole, used = both(make, (Input("B", 3, "H", "W"),), **asked)
+    assert used
+    assert_same(spliced, whole)
+
+
+@pytest.mark.parametrize("asked", [{"zero_grad": "keep"}, {"accumulate": 2}])
 def test_settings_that_are_traced_in_full_say_the_same(asked):
     spliced, whole, used = both(LIKE["stack"], B=2, S=5, **asked)
     assert not used
@@ -332,6 +374,21 @@ def test_what_makes_blocks_unequal(change):
     assert equal(one, other, 1)
     change(other)
     assert not equal(one, other, 1)
+
+
+@pytest.mark.parametrize("method", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_that_do_the_same_are_equal(method):
+    """They are numbered through all modules, and made anew for each."""
+
+    def scaling(factor: float, shift: Callable[[], float] = lambda: 0.0) -> Callable[..., Any]:
+        return lambda _, x, *more: factor * (x if not more else more[0]) + shift()
+
+    one, other, another, more = blocks(4)
+    for block, factor in ((one, 2.0), (other, 2.0), (another, 3.0), (more, 2.0)):
+        getattr(block.mix, method)(scaling(factor), with_kwargs=block is more)
+    assert equal(one, other, 1)
+    assert not equal(other, another, 1)
+    assert not equal(other, more, 1)
 
 
 def test_a_wrong_splice_is_refused():
