@@ -1,7 +1,10 @@
 """This machine after a calibration: predicted steps beside real ones, fifteen networks.
 
 With one thread the clock of both is the processor's own time, so other programs' turns do not
-enter; with two it is the wall's, and the spread says how quiet the machine was. Run it alone:
+enter; with two it is the wall's, and the spread says how quiet the machine was. A shared machine
+gets slower and faster in minutes, so it is calibrated anew before every third network, and a
+network's steps are timed before and after its ops: what these two differ by is the floor under all
+errors. Run it alone:
 
     python -m benchmarks.accuracy --only time_here --resume here.jsonl
 """
@@ -12,7 +15,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.accuracy import rows
@@ -20,7 +23,8 @@ from benchmarks.accuracy import rows
 ORDER = 70
 TITLE = "Time on this machine, calibrated"
 THREADS = (1, 2)
-SECONDS, MOST, FEWEST = 2.0, 15, 3
+SECONDS, MOST, FEWEST = 1.0, 8, 2  # of one half of a network's steps
+TOGETHER = 3  # networks to a calibration
 PREDICTORS = ("roofline", "calibrated", "exact")
 
 
@@ -74,24 +78,28 @@ MODELS = {
 }  # fmt: skip
 
 
-def real(model: Any, inputs: Any, train: bool, threads: int) -> dict[str, float]:
-    """Seconds of real steps: the median, its spread (quartiles over it), and how many."""
+def realised(model: Any, inputs: Any, train: bool) -> Any:
+    """A real step, twice run."""
     from botec.measure.realise import realise
     from botec.read.from_file import source_of_module
 
     source = source_of_module(model, inputs)
     step = realise(source, {}, train=train, optimizer="sgd" if train else None)
+    step.run()
+    step.run()
+    return step
+
+
+def real(step: Any, threads: int) -> list[float]:
+    """Seconds of a few real steps."""
     now = time.process_time if threads == 1 else time.perf_counter
-    step.run()
-    step.run()
     each: list[float] = []
     begin = time.perf_counter()
     while len(each) < FEWEST or (time.perf_counter() - begin < SECONDS and len(each) < MOST):
         start = now()
         step.run()
         each.append(now() - start)
-    low, middle, high = statistics.quantiles(each, n=4, method="inclusive")
-    return {"seconds": middle, "spread": (high - low) / middle, "runs": len(each)}
+    return each
 
 
 def predicted(model: Any, inputs: Any, train: bool) -> dict[str, float]:
@@ -114,14 +122,19 @@ def predicted(model: Any, inputs: Any, train: bool) -> dict[str, float]:
 
 
 def row(name: str, train: bool, threads: int) -> dict[str, float]:
-    """One network, measured before and after it is predicted, so that both see one machine."""
+    """One network: half of its steps, what is predicted of it (its ops timed), the other half."""
     import torch
 
     torch.set_num_threads(threads)
     warnings.simplefilter("ignore")
     model, inputs = MODELS[name]()
+    step = realised(model, inputs, train)
+    first = real(step, threads)
     found = predicted(model, inputs, train)
-    return {**found, **real(model, inputs, train, threads)}
+    second = real(step, threads)
+    low, middle, high = statistics.quantiles(first + second, n=4, method="inclusive")
+    drift = statistics.median(second) / statistics.median(first) - 1
+    return {**found, "seconds": middle, "spread": (high - low) / middle, "drift": drift}
 
 
 def calibrated(threads: int) -> dict[str, float]:
@@ -136,33 +149,44 @@ def calibrated(threads: int) -> dict[str, float]:
     return {"seconds": found.seconds, "spread": found.spread}
 
 
+def rows_of(threads: int) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Every network both ways, calibrated before every few; what fails is told and left out."""
+    for place, name in enumerate(MODELS):
+        if place % TOGETHER == 0:
+            key = f"here calibration {threads} {place}"
+            rows.worked_out(key, lambda: calibrated(threads))
+        for kind in ("infer", "train"):
+            key = f"here {name} {kind} {threads}"
+            try:
+                yield (
+                    name,
+                    kind,
+                    rows.worked_out(key, lambda n=name, t=kind == "train": row(n, t, threads)),
+                )
+            except Exception as error:
+                print(f"  {key}: {error}", file=sys.stderr)
+
+
 def section() -> str:
     """One table for each number of threads, then the errors of each predictor."""
     parts = []
     for threads in THREADS:
-        made = rows.worked_out(f"here calibration {threads}", lambda t=threads: calibrated(t))
-        lines, pairs = [], {}
-        for train in (False, True):
-            for name in MODELS:
-                kind = "train" if train else "infer"
-                key = f"here {name} {kind} {threads}"
-                try:
-                    one = rows.worked_out(key, lambda n=name, t=train, h=threads: row(n, t, h))
-                except Exception as error:
-                    print(f"  {key}: {error}", file=sys.stderr)
-                    continue
-                lines.append((
-                    name, kind, f"{1e3 * one['seconds']:.1f} ms", f"{one['spread']:.0%}",
-                    *(rows.error(one[way], one["seconds"]) for way in PREDICTORS),
-                ))  # fmt: skip
-                for way in PREDICTORS:
-                    pairs.setdefault((way, kind), []).append((one[way], one["seconds"]))
+        known = list(rows_of(threads))
+        lines = [
+            (name, kind, f"{1e3 * one['seconds']:.1f} ms", f"{one['spread']:.0%}",
+             f"{one['drift']:+.0%}", *(rows.error(one[way], one["seconds"]) for way in PREDICTORS))
+            for name, kind, one in known
+        ]  # fmt: skip
+        drift = statistics.median(abs(one["drift"]) for _, _, one in known)
         clock = "processor time" if threads == 1 else "wall time"
         parts.append(
-            f"**{threads} thread{'s' if threads > 1 else ''}** ({clock}); calibrated in "
-            f"{made['seconds']:.0f} s, repeated measurements differ by {made['spread']:.0%}.\n"
+            f"**{threads} thread{'s' if threads > 1 else ''}** ({clock}). The same steps, timed "
+            f"again after the ops were, differ by {drift:.0%} at the median: the floor.\n"
         )
-        parts.append(rows.table(("network", "step", "measured", "spread", *PREDICTORS), lines))
-        parts += [f"\n* {way}, {kind}: {rows.summary(found)}"
-                  for (way, kind), found in pairs.items()]  # fmt: skip
+        heads = ("network", "step", "measured", "spread", "again", *PREDICTORS)
+        parts.append(rows.table(heads, lines))
+        for way in PREDICTORS:
+            for kind in ("infer", "train"):
+                pairs = [(one[way], one["seconds"]) for _, own, one in known if own == kind]
+                parts.append(f"\n* {way}, {kind}: {rows.summary(pairs)}")
     return "\n".join(parts)

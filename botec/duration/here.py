@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from math import log
 from typing import TYPE_CHECKING, Any
 
 from botec.analyses.count import Counts
-from botec.analyses.duration.classes import BACKWARD, MULTIPLYING, class_of, dtype_of
+from botec.analyses.duration.classes import BACKWARD, class_of, dtype_of
+from botec.analyses.duration.slowdowns import fitted_to
 from botec.analyses.duration.speeds import (
     ASSUMED,
     MEASURED,
+    USUAL,
     Rate,
     Speeds,
     constant,
     fitted,
 )  # fmt: skip
-from botec.analyses.duration.times import operations_of
+from botec.analyses.duration.times import bytes_of, operations_of
 from botec.poly import at
 from botec.program import Program
 from botec.report import Column, Report, Section, Table, Text
@@ -32,9 +33,7 @@ ASSUMED_RATE, ASSUMED_BANDWIDTH = 80e9, 12e9
 ASSUMED_CALL = 3e-6
 ASSUMED_BAND = 0.3, 3.0
 SHARP = 50.0  # measured rates hold both roofs already: the larger of the two counts
-BY_SIZE = {"matmul", "batched matmul", "attention", "attention" + BACKWARD}
-USUAL = "elementwise"
-TRIED = tuple(2 ** (step / 4) for step in range(-16, 9))  # shares tried for a roof, 1/16 to 4
+PRODUCT = "matmul"
 
 
 def assumed() -> Speeds:
@@ -65,63 +64,37 @@ def known(train: bool) -> Speeds | None:
 
 
 def speeds_from(found: Calibration, train: bool) -> Speeds:
-    """Rates by class of a calibration's samples."""
+    """Roofs and slowdowns by class of a calibration's samples."""
     from botec.measure.calibration import by_class
 
-    groups = by_class(found.samples)
-    products, memory = {}, {}
+    products, memory, slowdowns = {}, {}, {}
+    for key, samples in by_class(found.samples).items():
+        most, widest, slowdowns[key] = fitted_to(
+            (one.operations, one.bytes, one.seconds) for one in samples
+        )
+        if most:
+            products[key] = constant(most)
+        memory[key] = constant(widest)
     peaks, bandwidth = roofs(found.samples)
-    for (name, dtype), samples in groups.items():
-        if name in BY_SIZE:
-            products[name, dtype] = by_size(samples)
-            memory[name, ""] = constant(bandwidth)
-        elif name.removesuffix(BACKWARD) not in MULTIPLYING:
-            memory[name, dtype] = moving_rate(samples)
-    for (name, dtype), samples in groups.items():
-        if name not in BY_SIZE and name.removesuffix(BACKWARD) in MULTIPLYING:
-            usual = memory.get((USUAL, dtype)) or constant(bandwidth)
-            products[name, dtype], memory[name, dtype] = two_roofs(samples, usual)
     band = fitted()["bands"][f"{MEASURED}.{'train' if train else 'infer'}"]
     each = found.train if train else found.infer
     return Speeds(
-        title=f"{found.machine}, {found.threads} threads", basis=MEASURED, products=products,
-        memory=memory, overhead=each, view=each, sharpness=SHARP,
+        title=f"{found.machine}, {found.threads} threads", basis=MEASURED,
+        products={**dict(never_timed(products)), **products}, memory=memory,
+        overhead=each, view=each, sharpness=SHARP,
         low=band["low"] - found.spread / 2, high=band["high"] + found.spread / 2,
-        peaks=peaks, bandwidth=bandwidth, notes=tuple(warnings(found)),
+        peaks=peaks, bandwidth=bandwidth, notes=tuple(warnings(found)), slowdowns=slowdowns,
     )  # fmt: skip
 
 
-def by_size(samples: list[Sample]) -> Rate:
-    """Operations a second by the operations of a call."""
-    rates = {one.operations: one.operations / one.seconds for one in samples}
-    sizes = sorted(rates)
-    return Rate(tuple(sizes), tuple(rates[size] for size in sizes))
-
-
-def two_roofs(samples: list[Sample], usual: Rate) -> tuple[Rate, Rate]:
-    """A rate of products, and a share of ``usual`` bandwidth, that together meet samples best.
-
-    Depthwise convolutions are bound by memory, dense ones by products, 1x1 ones by either.
-    """
-    best = max(one.operations / one.seconds for one in samples)
-    moved = [one.bytes / float(usual.at(one.bytes)) for one in samples]
-
-    def error(rate: float, share: float) -> float:
-        pairs = zip(samples, moved, strict=True)
-        return sum(
-            log(max(one.operations / rate, own / share) / one.seconds) ** 2 for one, own in pairs
-        )
-
-    tries = ((best * one, other) for one in TRIED if one <= 1 for other in TRIED)
-    rate, share = min(tries, key=lambda pair: error(*pair))
-    return constant(rate), Rate(usual.sizes, tuple(own * share for own in usual.rates))
-
-
-def moving_rate(samples: list[Sample]) -> Rate:
-    """Bytes a second by the bytes of a call."""
-    rates = {one.bytes: one.bytes / one.seconds for one in samples}
-    sizes = sorted(rates)
-    return Rate(tuple(sizes), tuple(rates[size] for size in sizes))
+def never_timed(products: Mapping[tuple[str, str], Rate]) -> Iterator[tuple[tuple[str, str], Rate]]:
+    """Classes that multiply and that no kernel stands for, as far below a product as elsewhere."""
+    shares = fitted()["operations"]
+    for (name, dtype), rate in products.items():
+        if name == PRODUCT:
+            for other, share in shares.items():
+                if (other.removesuffix(BACKWARD), dtype) not in products:
+                    yield (other, dtype), constant(rate.rates[0] * share / shares[PRODUCT])
 
 
 def roofs(samples: Iterable[Sample]) -> tuple[dict[str, float], float]:
@@ -150,7 +123,7 @@ def warnings(found: Calibration) -> Iterable[str]:
 
 def exact(program: Program, base: Speeds) -> Speeds:
     """``base`` with every distinct op of the program timed here, its data out of the caches."""
-    from botec.measure.exact import seconds_of, signature
+    from botec.measure.exact import ROUNDS, seconds_of, signature
     from botec.write.progress import tell
 
     lines = [
@@ -158,7 +131,9 @@ def exact(program: Program, base: Speeds) -> Speeds:
     ]
     calls = [line.call for line in lines]
     asked = program.asked
-    found = seconds_of(calls, asked, lambda done: tell(f"op {done} of at most {len(calls)}"))
+    found = seconds_of(
+        calls, asked, lambda done: tell(f"op {done} of at most {ROUNDS * len(calls)}")
+    )
     sums: dict[tuple[Any, ...], list[float]] = {}
     alone = 0
     for line in lines:
@@ -183,7 +158,7 @@ def key_of(line: Any, point: Any) -> tuple[Any, ...]:
     """How a timed op is found again: class, type, operations and bytes."""
     name = class_of(line.call, line.phase)
     products = at(operations_of(line, name), point)
-    return name, dtype_of(line.call), products, at(line.costs["bytes"], point)
+    return name, dtype_of(line.call), products, at(bytes_of(line, name), point)
 
 
 def report(found: Calibration, path: str) -> Report:

@@ -51,15 +51,15 @@ def answer(asked: Question, options: Mapping[str, Any]) -> Part:
 
 def full_rate(asked: Question) -> tuple[float | None, str]:
     """Multiplications a second of the device named, all its units busy; ``None`` for none."""
-    from botec.devices import device
+    from botec.analyses.duration.speeds import PRECISION_TYPES
+    from botec.duration import HERE, sheet_of
 
-    name = asked.options.get("device", "cpu")
-    if name == "cpu":
+    name = asked.options.get("device", HERE)
+    if name == HERE:
         return None, ""
-    target = device(name)
-    precision = str(asked.options.get("precision", "fp32")).removeprefix("amp-")
-    rate = target.number(f"tflops.{precision}")
-    return (None if rate is None else rate / 2), target.title
+    target = sheet_of(name)
+    peak = target.peak(PRECISION_TYPES[asked.options.get("precision", "fp32")])
+    return (None if peak is None else peak / 2), target.title
 
 
 def real(asked: Question) -> Step:

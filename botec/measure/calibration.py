@@ -26,8 +26,8 @@ from typing import Any
 from botec.errors import BadInput
 
 SECONDS = 8.0
-BATCHES = 5
-LEAST = 0.0015  # seconds of one batch: a thousand ticks of the clock and more
+BATCHES, FEWER, LONG = 5, 2, 0.004  # how often, and how often where a call takes so many seconds
+LEAST = 0.001  # seconds of one batch: a thousand ticks of the clock
 BUSY = 0.15  # a spread from which the machine was not its user's alone
 LAYERS = 40
 DTYPES = ("float32", "bfloat16")
@@ -199,11 +199,11 @@ def device_clock(run: Callable[[], Any], times: int) -> float:
 
 def timed(run: Callable[[], Any], clock: Clock, least: float = LEAST) -> tuple[float, float]:
     """Seconds of one call: the median of a few batches, and their spread (quartiles over it)."""
+    clock(run, 1)
     once = clock(run, 1)
-    once = min(once, clock(run, 1))
     times = max(1, round(least / max(once, 1e-9)))
-    batches = BATCHES if once < 0.02 else 3
-    each = [clock(run, times) / times for _ in range(batches)]
+    each = [clock(run, times) / times for _ in range(BATCHES if once < LONG else FEWER)]
+    each += [once] if once >= LONG else []
     low, middle, high = quantiles(each, n=4, method="inclusive")
     return middle, (high - low) / max(middle, 1e-12)
 

@@ -12,7 +12,7 @@ import torch
 
 from botec.analyses.duration.classes import class_of, multiplies
 from botec.analyses.duration.times import Work, parts_of
-from botec.duration.here import speeds_from, two_roofs
+from botec.duration.here import speeds_from
 from botec.measure import calibration
 from botec.measure.calibration import Calibration, Sample
 from botec.measure.exact import runner, seconds_of, signature
@@ -35,6 +35,14 @@ def test_a_batch_is_long_enough_for_its_clock() -> None:
     seconds, spread = calibration.timed(lambda: None, clock, least=1e-3)
     assert (seconds, spread) == (pytest.approx(2e-6), pytest.approx(0.0))
     assert asked == [1, 1, *[500] * calibration.BATCHES]
+
+
+def test_a_long_call_is_a_batch_of_its_own() -> None:
+    """A first call to warm up, then three: no batch, and no more of them than a median needs."""
+    each = iter([9.0, 0.2, 0.3, 0.1])
+    seconds, _ = calibration.timed(lambda: None, lambda run, times: next(each), least=1e-3)
+    assert seconds == pytest.approx(0.2)
+    assert next(each, None) is None
 
 
 def test_a_disturbed_machine_shows_in_the_spread() -> None:
@@ -62,40 +70,46 @@ FOUND = Calibration(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "operations", "moved", "seconds"),
-    [
-        ("elementwise", 0, 10_000, 1e-6),
-        ("elementwise", 0, 100_000, 1e5 / 10**9.5),  # the middle of 1e10 and 1e9 in logarithms
-        ("matmul", 10**8, 100_000, 2.5e-2),
-        ("matmul", 10**7, 100_000, 1e7 / (2e9 * 4e9) ** 0.5),
-        ("convolution", 2 * 10**8, 100_000, 0.1),
-    ],
-)
-def test_what_was_measured_is_what_is_predicted(
-    name: str, operations: int, moved: int, seconds: float
-) -> None:
-    """At the sizes that were timed exactly, between them on the line of logarithms."""
-    work = Work(name, "float32", "forward", 0, 1, operations, moved)
+@pytest.mark.parametrize("one", samples(), ids=lambda one: f"{one.name} {one.operations:g}")
+def test_what_was_measured_is_what_is_predicted(one: Sample) -> None:
+    """At the sizes that were timed; five per cent: a sample is heard at its neighbours' places."""
+    work = Work(one.name, "float32", "forward", 0, 1, one.operations, one.bytes)
     speeds = speeds_from(FOUND, train=False)
-    found = parts_of(work, operations, moved, speeds)
-    assert found.seconds - speeds.overhead == pytest.approx(seconds, rel=1e-6)
+    found = parts_of(work, one.operations, one.bytes, speeds)
+    assert found.seconds - speeds.overhead == pytest.approx(one.seconds, rel=0.05)
     assert speeds.overhead == 2e-6
     assert speeds_from(FOUND, train=True).overhead == 3e-6
 
 
-def test_two_roofs_find_what_made_the_samples() -> None:
-    """Samples of 8 Gflop/s and half of 10 GB/s: both roofs are found, the grid's step apart."""
-    usual = speeds_from(FOUND, False).moving("elementwise", "float32")
-    made = [(1e9, 1e4), (8e9, 1e4), (1e3, 1e4), (1e3, 1e4)]
-    given = [
-        Sample("convolution depthwise", "float32", operations, moved,
-               max(operations / 8e9, moved / (0.5 * 1e10)), 0.0)
-        for operations, moved in made
-    ]  # fmt: skip
-    rate, moving = two_roofs(given, usual)
-    assert rate.rates[0] == pytest.approx(8e9, rel=0.2)
-    assert float(moving.at(1e4)) == pytest.approx(5e9, rel=0.2)
+@pytest.mark.parametrize(
+    ("name", "operations", "moved", "least", "most"),
+    [
+        ("elementwise", 0, 100_000, 1e5 / 1e10, 1e5 / 1e9),  # between two sizes, between two rates
+        ("matmul", 10**7, 30_000, 0.99 * 1e7 / 4e9, 1e7 / 2e9),
+        ("elementwise", 0, 10**8, 0.1 * 0.95, 0.1 * 1.05),  # beyond the last: at the last's rate
+        ("matmul", 10**10, 10**6, 2.5 * 0.95, 2.5 * 1.05),
+        ("elementwise", 0, 100, 1e-8 * 0.95, 1e-8 * 1.05),
+        ("convolution, backward", 4 * 10**8, 100_000, 0.19, 0.21),  # as forward: nothing else known
+    ],
+)
+def test_between_and_beyond_what_was_measured(
+    name: str, operations: int, moved: int, least: float, most: float
+) -> None:
+    work = Work(name, "float32", "forward", 0, 1, operations, moved)
+    speeds = speeds_from(FOUND, train=False)
+    assert least < parts_of(work, operations, moved, speeds).seconds - speeds.overhead < most
+
+
+def test_a_formula_says_what_the_slowdown_does() -> None:
+    """The text, worked out by Python, against the arrays' arithmetic."""
+    from math import exp, log
+
+    slowdown = speeds_from(FOUND, train=False).slowdowns["matmul", "float32"]
+    for operations, moved in ((0, 10), (1e6, 1e4), (3e7, 5e4), (1e12, 1e9)):
+        names = {"operations": operations, "bytes": moved, "exp": exp, "log": log}
+        assert eval(slowdown.text(), {**names, "min": min, "max": max}) == pytest.approx(
+            float(slowdown.at(operations, moved))
+        )
 
 
 def test_a_busy_machine_is_said() -> None:
@@ -167,7 +181,7 @@ def test_operations_of_products_are_twice_their_multiplications(seen: dict[str, 
 
     checked = 0
     for one, _ in seen.values():
-        if multiplies(one.name) and not one.name.startswith("attention"):
+        if multiplies(one.name) and not one.name.startswith(("attention", "recurrent")):
             if "backward" in one.name and ("grouped" in one.name or "depthwise" in one.name):
                 continue  # its count of grouped weight gradients is wrong (measure/operations.py)
             with FlopCounterMode(display=False) as counter:

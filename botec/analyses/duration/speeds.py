@@ -15,11 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from botec.analyses.duration.classes import BACKWARD
+from botec.analyses.duration.slowdowns import Slowdown
 from botec.devices import Device
 from botec.errors import BadInput
 
 MEASURED, CALIBRATED, SHEET = "measured-here", "calibrated", "data-sheet"
 ASSUMED = "assumed"
+USUAL = "elementwise"
 FILE = Path(__file__).with_name("efficiencies.toml")
 SHORT = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "float64": "fp64"}
 LONG = {short: name for name, short in SHORT.items()}
@@ -65,11 +68,12 @@ class Speeds:
     """What one device reaches.
 
     ``products`` are multiply-add classes by ``(class, dtype)`` in operations a second (a
-    multiply-add is two), ``memory`` bytes a second by class. ``overhead`` is what every op costs
-    besides, ``view`` what one costs that only looks. ``sharpness`` is the power of the smooth
-    maximum. Times lie between ``low`` and ``high`` times the best figure with 80 %. ``peaks`` and
-    ``bandwidth`` are the roof; ``None`` where nobody knows it. ``exact`` are seconds of ops that
-    were timed one by one, by class, type, operations and bytes.
+    multiply-add is two), ``memory`` bytes a second by class; a call takes its class's entry of
+    ``slowdowns`` times as long as both say. ``overhead`` is what every op costs besides, ``view``
+    what one costs that only looks. ``sharpness`` is the power of the smooth maximum. Times lie
+    between ``low`` and ``high`` times the best figure with 80 %. ``peaks`` and ``bandwidth`` are
+    the roof; ``None`` where nobody knows it. ``exact`` are seconds of ops that were timed one by
+    one, by class, type, operations and bytes.
     """
 
     title: str
@@ -85,22 +89,33 @@ class Speeds:
     bandwidth: float | None = None
     notes: tuple[str, ...] = ()
     exact: Mapping[tuple[Any, ...], float] = field(default_factory=dict)
+    slowdowns: Mapping[tuple[str, str], Slowdown] = field(default_factory=dict)
 
     def product(self, name: str, dtype: str) -> Rate | None:
         """The rate of a class that multiplies; its float32 rate where its own type has none."""
-        return self.products.get((name, dtype)) or self.products.get((name, "float32"))
+        return first_of(self.products, name, dtype)
 
     def moving(self, name: str, dtype: str) -> Rate:
         """The bandwidth of a class; that of elementwise ops where it has none of its own."""
-        known = self.memory
-        for key in ((name, dtype), (name, ""), (name, "float32"), ("elementwise", "")):
-            if key in known:
-                return known[key]
-        return known["elementwise", "float32"]
+        return first_of(self.memory, name, dtype) or first_of(self.memory, USUAL, dtype)
+
+    def slowdown(self, name: str, dtype: str) -> Slowdown | None:
+        """How a class stays below both, by size; ``None`` where nothing is known of it."""
+        own = name if first_of(self.memory, name, dtype) else USUAL
+        return first_of(self.slowdowns, own, dtype)
 
     def peak(self, dtype: str) -> float | None:
         """The roof of products of a type, in operations a second."""
         return self.peaks.get(dtype)
+
+
+def first_of(known: Mapping[tuple[str, str], Any], name: str, dtype: str) -> Any:
+    """What is known of a class: of the type, of any type, of float32; else of its forward pass."""
+    for own in dict.fromkeys((name, name.removesuffix(BACKWARD))):
+        for key in ((own, dtype), (own, ""), (own, "float32")):
+            if key in known:
+                return known[key]
+    return None
 
 
 @cache

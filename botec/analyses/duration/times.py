@@ -3,8 +3,9 @@
 For an op of F operations (two for a multiply-add) that moves M bytes, of a class whose products
 reach R operations and whose memory W bytes a second, with overhead o and sharpness p::
 
-    seconds = ((F/R)**p + (M/W)**p)**(1/p) + o
+    seconds = s·((F/R)**p + (M/W)**p)**(1/p) + o
 
+with s the slowdown of calls of this size where they were timed here (:mod:`slowdowns`), else 1.
 The roofline model (Williams, Waterman and Patterson 2009, doi:10.1145/1498765.1498785) is p = ∞.
 Ops run one after the other, so times add; nothing is hidden behind anything else.
 """
@@ -17,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from botec.analyses.count import Counts, Line
-from botec.analyses.duration.classes import class_of, dtype_of, multiplies
+from botec.analyses.duration.classes import BACKWARD, class_of, dtype_of, multiplies
 from botec.analyses.duration.speeds import Speeds
 from botec.ops.facts import causal
 from botec.poly import Poly, at
@@ -25,6 +26,8 @@ from botec.program import PHASES, Program, Stream
 
 COMPUTE, BANDWIDTH, OVERHEAD = "compute", "bandwidth", "overhead"
 BOUNDS = (COMPUTE, BANDWIDTH, OVERHEAD)
+GATHER_BACKWARD = "gather" + BACKWARD
+SHARPEST = 50  # from this power on the smooth maximum is the plain one
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Durations:
         found: dict[tuple[Any, ...], int] = {}
         for line in Counts(self.program, self.stream).lines:
             name = class_of(line.call, line.phase)
-            moved = line.costs["bytes"] if name else 0
+            moved = bytes_of(line, name)
             products = operations_of(line, name)
             key = (name, dtype_of(line.call), line.phase, line.scope, products, moved)
             found[key] = found.get(key, 0) + line.times
@@ -111,6 +114,15 @@ def operations_of(line: Line, name: str | None) -> Any:
     return 2 * ((line.costs["multiplications"] if left is None else left) or 0)
 
 
+def bytes_of(line: Line, name: str | None) -> Any:
+    """What a call reads and writes; a dense table's gradient is written whole, zeros and all."""
+    if name is None:
+        return 0
+    if name == GATHER_BACKWARD:
+        return sum(one.bytes for one in line.call.inputs + line.call.results)
+    return line.costs["bytes"]
+
+
 class Share:
     """A part of a step: its calls, seconds by what bounds them, operations and bytes."""
 
@@ -144,21 +156,23 @@ def parts_of(work: Work, operations: Any, moved: Any, speeds: Speeds) -> Parts:
     if timed is not None:
         bound = (timed, 0.0) if operations else (0.0, timed)
         return Parts(*bound, speeds.overhead, timed + speeds.overhead)
-    memory = moved / speeds.moving(work.name, work.dtype).at(moved)
+    slowdown = speeds.slowdown(work.name, work.dtype)
+    slow = slowdown.at(operations, moved) if slowdown else 1.0
+    memory = slow * moved / speeds.moving(work.name, work.dtype).at(moved)
     rate = speeds.product(work.name, work.dtype) if multiplies(work.name) else None
     if rate is None:
         return Parts(0.0, memory, speeds.overhead, memory + speeds.overhead)
-    compute = operations / rate.at(operations)
+    compute = slow * operations / rate.at(operations)
     both = smooth(compute, memory, speeds.sharpness)
     return Parts(compute, memory, speeds.overhead, both + speeds.overhead)
 
 
 def smooth(one: Any, other: Any, sharpness: float) -> Any:
-    """``(a**p + b**p)**(1/p)`` without overflow; the plain maximum where p is 50 or more."""
+    """``(a**p + b**p)**(1/p)`` without overflow; the plain maximum from :data:`SHARPEST` on."""
     import numpy as np
 
     more, less = np.maximum(one, other), np.minimum(one, other)
-    if sharpness >= 50:
+    if sharpness >= SHARPEST:
         return more
     return more * (1 + (less / np.maximum(more, 1e-300)) ** sharpness) ** (1 / sharpness)
 
