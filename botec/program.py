@@ -165,11 +165,15 @@ class Stream:
 
         return np.array(self.kinds), np.array(self.index), np.array(self.scopes)
 
-    def occurrences(self) -> dict[tuple[int, str, int], int]:
-        """How often each ``(call, phase, scope)`` occurs: what counting needs, order left out."""
+    def occurrences(self, scopes: bool = True) -> dict[tuple[int, str, int], int]:
+        """How often each ``(call, phase, scope)`` occurs: what counting needs, order left out.
+
+        Without ``scopes``, whatever module ran it: the scope is 0.
+        """
         import numpy as np
 
-        kinds, index, scopes = self.columns()
+        kinds, index, places = self.columns()
+        places = places if scopes else places * 0
         ops, marks = kinds == OP, np.flatnonzero(kinds == PHASE).tolist()
         found: dict[tuple[int, str, int], int] = {}
         phase, begun = PHASES[0], 0
@@ -180,7 +184,7 @@ class Stream:
                 begun += mark == 0
             weight = self.repeated if begun > 1 and phase in PHASES[:2] else 1
             here = np.flatnonzero(ops[start + 1 : end]) + start + 1
-            for call, scope, times in tally(index[here], scopes[here]):
+            for call, scope, times in tally(index[here], places[here]):
                 key = (call, phase, scope)
                 found[key] = found.get(key, 0) + times * weight
         return found

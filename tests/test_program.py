@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from programs_to_ask import FREE, ONE, programs
 
 from botec.calls import Call
@@ -24,7 +25,9 @@ from botec.program import (
     Setting,
     Storage,
     Stream,
+    sound,
     verify,
+    verify_stream,
 )
 
 
@@ -81,6 +84,37 @@ def test_a_role_nobody_knows() -> None:
 def test_what_the_contract_excludes_too(rows: list[Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         verify(program(*rows))
+
+
+ROWS = st.tuples(st.integers(-1, 4), st.integers(-1, 3), st.integers(-1, 2))
+
+
+@settings(max_examples=400)
+@given(st.lists(ROWS | st.tuples(st.sampled_from([BIRTH, DEATH]), st.integers(0, 2), st.just(0))))
+@example(rows=[(DEATH, 0, 0), (BIRTH, 0, 0)])
+@example(rows=[(BIRTH, 2, 0), (BIRTH, 0, 0), (DEATH, 2, 1), (PHASE, 3, 0), (OP, 0, 0)])
+def test_all_events_at_once_are_as_sound_as_one_by_one(rows: list[tuple[int, int, int]]) -> None:
+    columns = [array("i", column) for column in zip(*rows, strict=True)] or [array("i")] * 3
+    storages = (Storage(8, "temporary", 0), Storage(8, "nobody's", 0), Storage(4, "input", 0))
+    stream = Stream(Regime(), (Call("aten.relu", "default", {}, ()),), storages, *columns)
+    found = Program("net", Setting(), {}, (), (), ("", "part"), ("Net", "Part"), (stream,))
+    try:
+        verify_stream(found, stream)
+    except ValueError:
+        assert not sound(found, stream)
+    else:
+        assert sound(found, stream)
+
+
+def test_micro_batches_count_as_often_as_they_run() -> None:
+    """The second of two stands for three; the optimizer's ops are of neither."""
+    first = [(PHASE, 0, 0), (OP, 0, 0), (PHASE, 1, 0), (OP, 0, 0), (OP, 0, 0)]
+    (stream,) = program(*first, *first, (PHASE, 2, 0), (OP, 0, 0), (PHASE, 3, 0)).streams
+    found = replace(stream, repeated=3, scopes=array("i", range(len(stream.kinds))))
+    whole = {(0, "forward", 0): 1 + 3, (0, "backward", 0): 2 + 6, (0, "optimizer", 0): 1}
+    assert found.occurrences(scopes=False) == whole
+    assert sum(found.occurrences().values()) == 13
+    assert len(found.occurrences()) == 7
 
 
 @given(programs())

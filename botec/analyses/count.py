@@ -71,16 +71,14 @@ class Counts:
     @cached_property
     def told(self) -> Mapping[int, Cost]:
         """The op, its kind and its costs, for every call that occurs, each asked once."""
-        calls = dict.fromkeys(index for index, _, _ in self.occurrences)
+        calls = dict.fromkeys(index for index, _ in self.work)
         return {index: told_of(self.stream.calls[index]) for index in calls}
 
     @cached_property
     def work(self) -> Mapping[tuple[int, str], int]:
         """How often each call occurs in each phase, whatever module runs it."""
-        found: dict[tuple[int, str], int] = {}
-        for (index, phase, _), times in self.occurrences.items():
-            found[index, phase] = found.get((index, phase), 0) + times
-        return found
+        rows = self.stream.occurrences(scopes=False).items()
+        return {(index, phase): times for (index, phase, _), times in rows}
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:

@@ -9,12 +9,13 @@ seen proves the result, storage by storage.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from itertools import product as choices
 from typing import Any
 
 from botec.calls import ITEM_BYTES, Call, Tensor
-from botec.poly import Poly, as_poly, plain, product, symbol
+from botec.poly import Poly, as_poly, at, plain, product, symbol
 from botec.program import BIRTH, OP, Regime, Storage, Stream
 from botec.read.shapes import SHAPES
 from botec.read.signatures import Signature
@@ -31,7 +32,8 @@ class PartedError(Exception):
 class Fit:
     """Fits values seen at the sample points by ``c·monomial + d``; remembers every vector.
 
-    What no monomial fits may be two dimensions laid end to end.
+    What no monomial fits may be two dimensions laid end to end, or a size known by rule (that has
+    an offset of its own: a window more than there are strides) times others.
 
     ``symbols`` is what each free dimension is counted in. Atoms that strided windows bring in are
     further words for their dimension; a monomial has at most one word for each.
@@ -40,10 +42,12 @@ class Fit:
     def __init__(self, symbols: Sequence[Poly], points: Sequence[Point]) -> None:
         self.points = tuple(points)
         self.memory: dict[Vector, Any] = {}
+        self.tensors: dict[tuple[Any, ...], Tensor] = {}
         self.words: dict[str, list[Poly]] = {}
         for one in symbols:
             (name,) = one.names
             self.words[name] = [one, one**2]
+        self.told: dict[str, list[Poly]] = {name: [] for name in self.words}
         self.monomials = self.all_monomials()
 
     def all_monomials(self) -> list[tuple[Poly, Vector]]:
@@ -61,6 +65,11 @@ class Fit:
                     for word in own]  # fmt: skip
             for both in (total, *(word * total for word in rest)):
                 yield both, tuple(both.at(**point) for point in self.points)
+        rich = {name: [*words, *self.told[name]] for name, words in self.words.items()}
+        for chosen in choices(*([None, *words] for words in rich.values())):
+            one = as_poly(product(word for word in chosen if word is not None))
+            if len(one.terms) > 1:
+                yield one, tuple(one.at(**point) for point in self.points)
 
     def know(self, vector: Vector, size: Any) -> None:
         """A size known by rule: it stands for its vector from now on, its atoms are words."""
@@ -72,6 +81,8 @@ class Fit:
             if words and symbol(atom) not in words:
                 words.append(symbol(atom))
                 self.monomials = self.all_monomials()
+            if words and len(as_poly(size).terms) > 1 and size not in self.told[str(atom.base)]:
+                self.told[str(atom.base)].append(as_poly(size))
 
     def __call__(self, vector: Vector) -> Any:
         """A number where all are equal, else the simplest fit. Raises :class:`PartedError`."""
@@ -120,9 +131,8 @@ def align(traces: Sequence[Any], symbols: Sequence[Poly], points: Sequence[Point
     calls, place = aligned_calls(traces, fit)
     storages = aligned_storages(traces, calls, place, fit)
     index = type(first.index)("i", first.index)
-    for event, kind in enumerate(first.kinds):
-        if kind == OP:
-            index[event] = place[tuple(trace.index[event] for trace in traces)]
+    for event, key in keys_of(traces):
+        index[event] = place[key]
     return Stream(Regime(), tuple(calls), tuple(storages), first.kinds, index, first.scopes)
 
 
@@ -160,15 +170,18 @@ def aligned_calls(traces: Sequence[Any], fit: Fit) -> tuple[list[Call], dict[Vec
     """Every distinct tuple of signatures as one call in formulas, and where it is."""
     place: dict[Vector, int] = {}
     calls: list[Call] = []
-    first = traces[0]
-    for event, kind in enumerate(first.kinds):
-        if kind == OP:
-            key = tuple(trace.index[event] for trace in traces)
-            if key not in place:
-                place[key] = len(calls)
-                rows = zip(traces, key, strict=True)
-                calls.append(merged_call([trace.signatures[i] for trace, i in rows], fit))
+    for key in dict.fromkeys(key for _, key in keys_of(traces)):
+        place[key] = len(calls)
+        rows = zip(traces, key, strict=True)
+        calls.append(merged_call([trace.signatures[i] for trace, i in rows], fit))
     return calls, place
+
+
+def keys_of(traces: Sequence[Any]) -> Iterator[tuple[int, Vector]]:
+    """Every op's event, with the signature it has in each trace."""
+    keys = zip(*(trace.index for trace in traces), strict=True)
+    return ((e, key) for e, (kind, key) in enumerate(zip(traces[0].kinds, keys, strict=True))
+            if kind == OP)  # fmt: skip
 
 
 def merged_call(signatures: Sequence[Signature], fit: Any) -> Call:
@@ -206,18 +219,24 @@ def output_of(op: str, place: int, layouts: Sequence[Any], arguments: Any, fit: 
 
 def arguments_of(keys: Sequence[Any], info: Any, fit: Fit) -> dict[str, Any]:
     """Arguments by the schema's names; those not given have the schema's defaults."""
-    schema = info.func._schema.arguments
+    schema = schema_of(info.func)
     given = [list(key[1]) for key in keys]
     named = [dict(zip(*key[2], strict=True)) if key[2] else {} for key in keys]
     found: dict[str, Any] = {}
-    for place, argument in enumerate(schema):
+    for place, (name, default) in enumerate(schema):
         if place < len(given[0]):
-            found[argument.name] = merged([values[place] for values in given], fit)
-        elif argument.name in named[0]:
-            found[argument.name] = merged([values.get(argument.name) for values in named], fit)
+            found[name] = merged([values[place] for values in given], fit)
+        elif name in named[0]:
+            found[name] = merged([values.get(name) for values in named], fit)
         else:
-            found[argument.name] = as_text(argument.default_value)
+            found[name] = default
     return found
+
+
+@cache
+def schema_of(func: Any) -> tuple[tuple[str, Any], ...]:
+    """The names of an op's arguments with their defaults; asking the framework takes longer."""
+    return tuple((one.name, as_text(one.default_value)) for one in func._schema.arguments)
 
 
 def merged(values: Sequence[Any], fit: Fit) -> Any:
@@ -246,7 +265,16 @@ def is_layout(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 3 and type(value[0]).__name__ == "Size"
 
 
-def merged_tensor(layouts: Sequence[Any], fit: Fit) -> Tensor:
+def merged_tensor(layouts: Sequence[Any], fit: Any) -> Tensor:
+    """The tensor whose layouts these are, made once: a size once fitted stays what it is."""
+    known: dict[tuple[Any, ...], Tensor] = getattr(fit, "tensors", {})
+    key = tuple(layouts)
+    if key not in known:
+        known[key] = new_tensor(layouts, fit)
+    return known[key]
+
+
+def new_tensor(layouts: Sequence[Any], fit: Any) -> Tensor:
     shapes = [layout[0] for layout in layouts]
     if len({len(shape) for shape in shapes}) > 1:
         raise PartedError("a tensor has another number of axes")
@@ -348,14 +376,12 @@ def proves(stream: Stream, trace: Any, point: Point) -> str:
         expected = stream.storages[number].bytes
         if (expected.at(**point) if isinstance(expected, Poly) else expected) != size:
             return f"a storage of {size} bytes is {expected} by the formula"
-    seen: set[tuple[int, int]] = set()
-    for event, kind in enumerate(trace.kinds):
-        pair = (stream.index[event], trace.index[event])
-        if kind == OP and pair not in seen:
-            seen.add(pair)
-            difference = call_differs(stream.calls[pair[0]], trace.signatures[pair[1]], point)
-            if difference:
-                return difference
+    ops = (e for e, kind in enumerate(trace.kinds) if kind == OP)
+    at_point = AtPoint(point)
+    for place, traced in dict.fromkeys((stream.index[e], trace.index[e]) for e in ops):
+        difference = call_differs(stream.calls[place], trace.signatures[traced], at_point)
+        if difference:
+            return difference
     return ""
 
 
@@ -367,21 +393,41 @@ def compare_stream(stream: Stream, trace: Any) -> None:
             raise PartedError("memory is freed in another order")
 
 
-def call_differs(call: Call, signature: Signature, point: Point) -> str:
-    """Whether the layouts of a call at ``point`` are those that were traced."""
-    if call.op != signature.info.name:
-        return f"{signature.info.name} stands where {call.op} was"
-    traced = merged_call([signature], at_one_point)
-    pairs = zip([*call.inputs, *call.results], [*traced.inputs, *traced.results], strict=True)
-    for expected, seen in pairs:
-        sizes = tuple(s.at(**point) if isinstance(s, Poly) else s for s in expected.shape)
-        if sizes != seen.shape:
-            return f"{call.op} has shape {seen.shape} where the formula gives {sizes}"
-        if tuple(axis for axis in expected.expanded if sizes[axis] > 1) != seen.expanded:
-            return f"{call.op} is expanded otherwise"
-    return ""
+class AtPoint:
+    """The fit of a single trace, where every size is the number it is; and formulas there."""
+
+    def __init__(self, point: Point) -> None:
+        self.point = point
+        self.tensors: dict[tuple[Any, ...], Tensor] = {}
+        self.known: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, vector: Vector) -> int:
+        return vector[0]
+
+    def tensor(self, formula: Tensor) -> Tensor:
+        """A tensor in formulas at the point; there an axis of one entry is expanded nowhere."""
+        if id(formula) not in self.known:
+            sizes = tuple(at(size, self.point) for size in formula.shape)
+            expanded = tuple(axis for axis in formula.expanded if sizes[axis] > 1)
+            self.known[id(formula)] = formula, Tensor(sizes, formula.dtype, expanded)
+        return self.known[id(formula)][1]
 
 
 def at_one_point(vector: Vector) -> int:
-    """The fit of a single trace: every size is the number it is."""
+    """The fit of a single trace that remembers nothing."""
     return vector[0]
+
+
+def call_differs(call: Call, signature: Signature, at_point: AtPoint) -> str:
+    """Whether the layouts of a call at a point are those that were traced."""
+    if call.op != signature.info.name:
+        return f"{signature.info.name} stands where {call.op} was"
+    traced = merged_call([signature], at_point)
+    pairs = zip([*call.inputs, *call.results], [*traced.inputs, *traced.results], strict=True)
+    for formula, seen in pairs:
+        expected = at_point.tensor(formula)
+        if expected.shape != seen.shape:
+            return f"{call.op} has shape {seen.shape} where the formula gives {expected.shape}"
+        if expected.expanded != seen.expanded:
+            return f"{call.op} is expanded otherwise"
+    return ""
