@@ -331,11 +331,16 @@ def loss_of(output: Any) -> Any:
 
     Raises :class:`BotecError` where there is neither, or where it depends on no weight.
     """
-    own = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
+    own = own_loss(output)
     loss = own if own is not None else first_trained(output)
     if loss is None or not loss.requires_grad:
         raise BotecError("no output depends on a trained parameter", "ask for inference")
     return loss.mean() if loss.dim() else loss
+
+
+def own_loss(output: Any) -> Any | None:
+    """The loss a model returns beside its output, as those of ``transformers`` do."""
+    return output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
 
 
 def first_trained(output: Any) -> Any | None:

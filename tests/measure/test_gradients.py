@@ -41,6 +41,36 @@ def test_a_healthy_network_passes(activation: type[nn.Module]) -> None:
     assert max(one.error for one in found.verdicts) < 0.02
 
 
+class Edge(nn.Module):
+    """A corner that lies three millionths of the weight away: no step of float32 misses it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+        self.register_buffer("edge", torch.full((4,), 1 - 3e-6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.weight - self.edge) * x
+
+
+class Steep(nn.Module):
+    """A bias that a norm takes away again; what its rounding leaves is made a thousandfold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 32), nn.Linear(32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        return self.last(torch.sin(1e3 * (hidden - hidden.mean(0))))
+
+
+@pytest.mark.parametrize(("kind", "shape"), [(Edge, (5, 4)), (Steep, (16, 6))])
+def test_corners_and_rounding_are_no_mistakes(kind: type[nn.Module], shape: tuple[int]) -> None:
+    torch.manual_seed(0)
+    assert not check_gradients(step_of(kind(), *shape)).wrong
+
+
 def test_norms_and_dropout_do_not_move_between_passes() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 3))
