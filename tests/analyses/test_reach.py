@@ -17,7 +17,7 @@ from torch.nn import functional
 from botec.analyses.reach import reach
 from botec.analyses.reach.comb import Comb
 from botec.analyses.reach.least import least_input
-from botec.analyses.reach.page import figures
+from botec.analyses.reach.page import figures, wider
 from botec.analyses.reach.sizes import sizes
 from botec.analyses.reach.walk import Walk
 from botec.errors import BotecError
@@ -175,6 +175,33 @@ def test_without_its_gate_a_network_sees_what_its_windows_see():
     along, one, graph = on_axis(PICTURES["group norm"], 20)
     assert one.whole
     assert along.apart(graph.outputs[0]).size == 3
+
+
+def in_windows(model, x):
+    """Softmax over pairs of places, a pair at a time, then over pairs shifted by one."""
+    for shift in (0, 1):
+        pairs = torch.roll(x, shift, 2).unflatten(2, (-1, 2))
+        x = torch.roll(pairs.softmax(3).flatten(2, 3), -shift, 2)
+    return model.last(x)
+
+
+def test_what_sees_more_without_a_window_is_named():
+    model = Do(in_windows, last=nn.Softmax(2))
+    (found,) = reach(tape(model, Input("B", 2, "L"), B=1, L=8), Executor()).axes
+    assert list(wider(found)) == [
+        ("the model", "softmax", "4 of 8"),
+        ("last", "softmax", "everything"),
+    ]
+
+
+def test_of_a_sequence_the_axis_that_windows_slide_along():
+    def axes(model, *shape, **sizes):
+        return [one.name for one in reach(tape(model, Input(*shape), **sizes)).axes]
+
+    assert axes(nn.LSTM(16, 8, batch_first=True), "B", "S", 16, B=2, S=5) == ["S"]
+    assert axes(nn.Conv1d(4, 2, 3), "B", "C", "L", B=2, C=4, L=9) == ["L"]
+    rows = Do(lambda m, x: m.own(x.transpose(1, 2)), own=nn.Conv1d(16, 2, 3))
+    assert axes(rows, "B", "S", 16, B=2, S=9) == ["S"]
 
 
 def test_an_unknown_op_is_taken_for_everything_and_named(monkeypatch):

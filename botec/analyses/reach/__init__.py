@@ -171,8 +171,17 @@ def reach(graph: Graph, executor: Any = None, axes: Sequence[str] = ()) -> Reach
     ``executor`` (:class:`botec.read.executor.Executor`) lets tables of moved entries be found;
     without it such ops are taken for reading everything. Raises :class:`UnknownName`.
     """
-    found = chosen(graph, axes)
-    return Reach(graph, tuple(along(graph, *one, executor) for one in found))
+    found = tuple(along(graph, *one, executor) for one in chosen(graph, axes))
+    return Reach(graph, found if axes else with_places(found))
+
+
+def with_places(found: tuple[Along, ...]) -> tuple[Along, ...]:
+    """Of a sequence's two axes (places and features) the one that windows slide along, else the
+    first; of a picture all."""
+    first = found[0] if found else None
+    if first is None or len(first.walk.graph.values[first.walk.source].shape) != 3:
+        return found
+    return tuple(one for one in found if one.windows) or found[:1]
 
 
 def along(graph: Graph, name: str, source: int, axis: int, executor: Any) -> Along:

@@ -8,7 +8,7 @@ from typing import Any
 
 from botec.analyses.reach import Along, Reach
 from botec.analyses.reach.least import least_input
-from botec.analyses.reach.seen import Seen, causal, channels
+from botec.analyses.reach.seen import Seen, causal, channels, covered
 from botec.analyses.reach.walk import Misaligned
 from botec.graph import Graph
 from botec.ops.facts import kind_of
@@ -20,6 +20,7 @@ COLUMNS = (
     *(Column("stride", "1"), Column("centre", "1"), Column("padding", "1"), Column("places", "1")),
     *(Column("least input", "1"), Column("at a border", "%"), Column("new")),
 )
+WIDER = (Column("module"), Column("op"), Column("places seen at most"))
 GLOSSARY = (
     "reach: input places from the first to the last a value depends on, borders aside; stride: "
     "input places from one output place to the next; centre: the middle of what output 0 sees; "
@@ -97,6 +98,9 @@ def section(found: Reach) -> Section:
     for names, along, rows in distinct(found):
         if rows:
             parts.append(Table(f"Layers, along {names}", COLUMNS, rows))
+        if otherwise := tuple(wider(along)):
+            parts.append(Table(f"What sees more without a window, along {names}", WIDER,
+                               otherwise))  # fmt: skip
         if along.without.misaligned:
             parts.append(misaligned(names, along.without.misaligned))
     if any(along.windows for along in found.axes):
@@ -132,6 +136,20 @@ def rows_of(found: Reach, along: Along) -> Iterator[tuple[Any, ...]]:
             plain(one.centre), one.padding, one.made, least_input(along.without, number),
             None if one.border is None else 100 * one.border, "no" if old else "",
         )  # fmt: skip
+
+
+def wider(along: Along) -> Iterator[tuple[Any, ...]]:
+    """One row for every module that slides no window and whose values see more places than what it
+    is given: attention, statistics, pooling over everything; with the op that sees the most."""
+    most: dict[str, tuple[int, str]] = {}
+    for place, node in enumerate(along.walk.graph.nodes):
+        given = [covered(along.walk, n) for n in node.inputs if n in along.walk.fields]
+        made = [covered(along.walk, n) for n in node.results if n in along.walk.fields]
+        if place not in along.steps and max(made, default=0) > max(given, default=0):
+            scope = node.scope or "the model"
+            most[scope] = max(most.get(scope, (0, "")), (max(made), short(node.call.op)))
+    for scope, (places, op) in most.items():
+        yield scope, op, "everything" if places == along.size else f"{places} of {along.size}"
 
 
 def scope_of(one: Seen) -> str:
