@@ -67,9 +67,9 @@ class Fit:
                 yield both, tuple(both.at(**point) for point in self.points)
         rich = {name: [*words, *self.told[name]] for name, words in self.words.items()}
         for chosen in choices(*([None, *words] for words in rich.values())):
-            one = as_poly(product(word for word in chosen if word is not None))
-            if len(one.terms) > 1:
-                yield one, tuple(one.at(**point) for point in self.points)
+            whole = as_poly(product(word for word in chosen if word is not None))
+            if len(whole.terms) > 1:
+                yield whole, tuple(whole.at(**point) for point in self.points)
 
     def know(self, vector: Vector, size: Any) -> None:
         """A size known by rule: it stands for its vector from now on, its atoms are words."""

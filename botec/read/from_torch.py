@@ -22,7 +22,7 @@ from botec.read.build import build, on_meta
 from botec.read.given import hushed
 from botec.read.kernels import strides_of, with_kernels
 from botec.read.listening import as_on
-from botec.read.plans import Plan, Point, Question, plans, unused
+from botec.read.plans import Plan, Point, Question, beside, plans, unused
 from botec.read.recurrent_on_cuda import notes
 from botec.read.short import Short, same_counters, shorter
 from botec.read.source import Source
@@ -201,10 +201,13 @@ class Search:
         if ones and set(ones) != {names[0]}:
             found.append(self.stream(tuple(n for n in names if n not in ones), ones))
         kept = [stream for stream in found if stream is not None]
+        held = {name: self.asked[name] for name in names[1:]}
+        many = {**self.asked, **{name: max(2, self.asked[name]) for name in names[:1]}}
+        if held and not any(stream.regime.holds(many) for stream in kept):
+            own = self.stream(names[:1], held)
+            kept += [own] if own else []
         if not any(stream.regime.holds(self.asked) for stream in kept):
-            held = {name: self.asked[name] for name in names[1:]}
-            own = self.stream(names[:1], held) if held and self.asked[names[0]] > 1 else None
-            kept.append(own or self.alone(self.asked))
+            kept.append(self.alone(self.asked))
         for stream in kept if self.subject.capability is not None else ():
             self.strides |= self.strides_in(stream)
         return tuple(kept)
@@ -268,9 +271,23 @@ class Search:
                 refused = refused or error.seen
         if self.short is not None and parted:
             raise NotPeriodicError("the reason names events, which shall be those of every block")
+        found = self.beside(question)
         reason = f"no formula in {', '.join(question.late or question.free)}"
         if not any(known.startswith(reason) for known in self.reasons):
-            self.reasons.append(f"{reason}: {parted or refused}")
+            but = f" but for {found.regime}" if found else ""
+            self.reasons.append(f"{reason}{but}: {parted or refused}")
+        return found
+
+    def beside(self, question: Question) -> Stream | None:
+        """A formula for sizes by the asked ones, where there is none for a wider range."""
+        try:
+            for plan in beside(question, lambda point: len(self.trace(point).kinds)):
+                try:
+                    return self.fitted(plan, question)
+                except PartedError:
+                    continue
+        except BotecError:
+            pass  # the model refuses sizes by the asked one
         return None
 
     def fitted(self, plan: Plan, question: Question) -> Stream:

@@ -6,7 +6,7 @@ no formula can take one for another; the points a plan proves on are never among
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from botec.program import Regime
@@ -16,6 +16,8 @@ FAR = 16381  # a prime far beyond the usual lengths: whatever changes on the way
 APART = 4099  # between far sizes of two dimensions, so that no floors of theirs agree
 SCALES = ((5, 8), (2, 1), (11, 8))
 LATTICE = 32  # the rounding most image networks work in
+BLOCKS = (128, 256)  # the rounding of tokens that are attended block by block
+SPANS = (254, 126, 62, 30, 14, 6)  # a little less than the usual lengths of blocks
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def plans(question: Question) -> Iterator[Plan]:
         yield below(question)
         yield uneven(question)
         yield from near(question)
+        yield from blocks(question)
 
 
 def wide(question: Question) -> Plan:
@@ -122,8 +125,9 @@ def uneven(question: Question) -> Plan:
     """Sizes of mixed remainders, for floors; proved at the asked ones and at odd ones."""
     points = tuple(question.point(scaled(question, row), 3 + 2 * row) for row in range(3))
     odd = {name: size * 7 // 8 + 11 + 2 * i for i, (name, size) in enumerate(late_sizes(question))}
-    least = {name: min(point[name] for point in points) for name in question.late}
-    most = {name: max(point[name] for point in points) for name in question.late}
+    around = (*points, question.proof)
+    least = {name: min(point[name] for point in around) for name in question.late}
+    most = {name: max(point[name] for point in around) for name in question.late}
     regime = question.regime
     regime = replace(regime, least={**regime.least, **least}, most={**regime.most, **most})
     return Plan(points, (question.proof, question.point(odd, 6)), regime)
@@ -178,6 +182,50 @@ def near(question: Question) -> Iterator[Plan]:
         else:
             steps = dict.fromkeys(question.late, step)
             yield Plan(points, (proof,), replace(regime, least=least, step=steps), step)
+
+
+def blocks(question: Question) -> Iterator[Plan]:
+    """From the asked length upwards, by whole blocks of tokens: what is no whole one is padded."""
+    ((name, size),) = late_sizes(question) if len(question.late) == 1 else (("", 1),)
+    for step in BLOCKS:
+        far = min(FAR, question.most.get(name, FAR)) // step * step
+        if size % step or size < 2 * step or far < size + 2 * step:
+            continue
+        pairs = ((size + step, 3), (far, 5))
+        points = tuple(question.point({name: one}, batch) for one, batch in pairs)
+        regime = replace(question.regime, least={**question.regime.least, name: size})
+        yield Plan(points, (question.proof,), replace(regime, step={name: step}), step)
+
+
+def beside(question: Question, events: Callable[[Point], int]) -> Iterator[Plan]:
+    """Sizes by the asked ones that take as many ``events``, where no wider claim holds.
+
+    A loop over blocks of tokens takes as many turns for all sizes up to the next whole block; that
+    one itself, unpadded, may be a case of its own: then the claim ends below it.
+    """
+    if not question.late or any(question.proof[name] <= SPANS[-1] for name in question.late):
+        return
+    less = {name: question.asked[name] - (name in question.late) for name in question.asked}
+    for own in (question, replace(question, asked=less)):
+        top = events(own.proof)
+        if top != events(lowered(own, 1, 3)):
+            continue
+        yield below(own)
+        inside = (span for span in SPANS if span < min(own.proof[name] for name in own.late))
+        span = next((one for one in inside if events(lowered(own, one, 3)) == top), 0)
+        if span:
+            points = (lowered(own, span, 3), lowered(own, span // 3, 5))
+            least = {name: points[0][name] for name in own.late}
+            most = {name: own.proof[name] for name in own.late}
+            regime = own.regime
+            regime = replace(regime, least={**regime.least, **least}, most={**regime.most, **most})
+            yield Plan(points, (own.proof,), regime)
+
+
+def lowered(question: Question, by: int, batch: int) -> Point:
+    """The proof's point with every size after the batch less by about as much."""
+    return question.point({name: size - by - i for i, (name, size) in
+                           enumerate(late_sizes(question))}, batch)  # fmt: skip
 
 
 def on_lattice(size: int, step: int) -> bool:
