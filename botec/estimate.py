@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from botec.analyses.figures import Answers, figures
 from botec.analyses.formulas import formulas
-from botec.analyses.tables import sections
+from botec.analyses.storages import lifetimes
+from botec.analyses.tables import PEAK, sections
 from botec.devices import devices
 from botec.errors import BotecError
 from botec.inputs import Input
@@ -46,7 +48,7 @@ def for_page(model: Any, *inputs: Input, told: Callable[[str], None], **options:
             others += other(choice, model, inputs, {**options, **choice})
             if sum(len(text) for one in others for text in one.values.values()) > MOST_LETTERS:
                 break
-    page = report(program)
+    page = report(program).whole()
     known = {one.title: one.usable for one in devices() if one.usable is not None}
     return replace(page, formulas=(*page.formulas, *others), devices=known)
 
@@ -79,23 +81,36 @@ def report(program: Program) -> Report:
     found = figures(answers)
     return Report(
         model={"name": program.name, "inputs": list(program.setting.inputs)},
-        setting={**described(program), "dimensions": dict(program.asked)},
+        setting=described(program),
         figures=found,
         sections=sections(answers, found),
         notes=notes(program),
         version=__version__,
-        formulas=formulas(program),
+        more=partial(with_lives, answers),
     )
 
 
+def with_lives(answers: Answers, page: Report) -> Report:
+    """The page with what a terminal does not show: formulas for all sizes, every storage's life."""
+    lives = lifetimes(answers.memory)
+    sections = (
+        replace(one, parts=(*one.parts, lives)) if one.title == PEAK else one
+        for one in page.sections
+    )
+    known = page.formulas or formulas(answers.program)
+    return replace(page, sections=tuple(sections), formulas=known)
+
+
 def described(program: Program) -> dict[str, Any]:
-    """The setting in plain words for the report; further choices only where one was made."""
+    """The setting in plain words for the report, with the asked sizes; further choices only where
+    one was made."""
     usual = asdict(Setting())
-    return {
+    found = {
         name: value
         for name, value in asdict(program.setting).items()
         if name in ALWAYS or (name != "inputs" and value != usual[name])
     }
+    return {**found, "dimensions": dict(program.asked)}
 
 
 def notes(program: Program) -> tuple[str, ...]:

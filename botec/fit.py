@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from botec.analyses.figures import Answers
 from botec.analyses.fit import CONTEXT, Fit, Room, weights_exceed
-from botec.analyses.formulas import formulas
 from botec.analyses.remedies import parts_of, remedies
 from botec.analyses.verdict import Tried, fit_figures, fit_sections
 from botec.devices import Device, device, devices
 from botec.errors import BadInput, BotecError, OutsideRegime
-from botec.estimate import described, notes
+from botec.estimate import described, notes, with_lives
 from botec.inputs import Input
 from botec.program import Program
 from botec.read import read
@@ -106,8 +107,6 @@ def in_parts(program: Program, many: int, point: Any) -> Program:
 
 def work(program: Program) -> int:
     """Multiplications of a step at the asked point."""
-    from botec.analyses.figures import Answers
-
     answers = Answers(program)
     found = answers.here.total("multiplications", answers.phases).at(**program.asked)
     return int(found)
@@ -120,7 +119,7 @@ def page(asked: Fit, largest: Any, tried: Any, target: Device) -> Report:
     program = asked.program
     return Report(
         model={"name": program.name, "inputs": list(program.setting.inputs)},
-        setting={**described(program), "dimensions": dict(program.asked)},
+        setting=described(program),
         figures=fit_figures(asked, largest),
         sections=(*fit_sections(asked, largest, tried, target.title), elsewhere(asked, target)),
         notes=(
@@ -128,7 +127,7 @@ def page(asked: Fit, largest: Any, tried: Any, target: Device) -> Report:
             *notes(program),
         ),
         version=__version__,
-        formulas=formulas(program),
+        more=partial(with_lives, Answers(program)),
     )
 
 
@@ -238,10 +237,9 @@ def catalogue_page(program: Program, table: Table, assumed: tuple[str, ...]) -> 
 
     many = sum(row[3] == "yes" for row in table.rows)
     text = f"It fits on {many} of {len(table.rows)} CUDA devices of the catalogue."
-    setting = {**described(program), "dimensions": dict(program.asked)}
     return Report(
         model={"name": program.name, "inputs": list(program.setting.inputs)},
-        setting={**setting, "device": "every CUDA device"},
+        setting={**described(program), "device": "every CUDA device"},
         figures={},
         sections=(Section("Where it fits", (Text(text, "" if many else "no"), table)),),
         notes=(*assumed, *notes(program)),

@@ -5,7 +5,7 @@ Plain data. A writer needs nothing but this; a saved report prints again without
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -210,7 +210,9 @@ class Report:
     """A whole page: what was asked of which model, every figure by key, sections, notes.
 
     ``formulas`` let a page answer at other sizes; the first that holds is the one. ``devices`` are
-    memories in bytes, by the name of the device, that a page holds its peak against.
+    memories in bytes, by the name of the device, that a page holds its peak against. ``more`` makes of a
+    report the one a page and pictures show: they have what is too much for a terminal, and is made
+    only for them.
     """
 
     model: Mapping[str, Any]
@@ -221,6 +223,11 @@ class Report:
     version: str = ""
     formulas: tuple[Formulas, ...] = ()
     devices: Mapping[str, int] = field(default_factory=dict)
+    more: Callable[[Report], Report] | None = field(default=None, compare=False, repr=False)
+
+    def whole(self) -> Report:
+        """This report with what only a page and pictures show."""
+        return replace(self.more(self), more=None) if self.more else self
 
     def with_figures(self, figures: Mapping[str, Figure], notes: tuple[str, ...] = ()) -> Report:
         """This report with some figures replaced or added (the measured column, say)."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from json import loads
+from sys import modules
+from typing import Any
 
 import pytest
 from torch import nn
@@ -11,6 +14,7 @@ import botec
 from botec import Input
 from botec.estimate import report
 from botec.report import STATUSES
+from botec.write import to_html, to_json
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +24,9 @@ def page() -> botec.Report:
 
 def test_a_network_or_a_program_read_before(page: botec.Report) -> None:
     program = botec.read("mlp:6-5-4", B=4)
-    assert asdict(botec.estimate(program)) == asdict(report(program)) == asdict(page)
+    pages = [botec.estimate(program), report(program), page]
+    assert pages[0] == pages[1] == pages[2]
+    assert asdict(pages[0].whole()) == asdict(pages[1].whole()) == asdict(page.whole())
 
 
 def test_an_own_module_and_its_inputs() -> None:
@@ -70,6 +76,33 @@ def test_a_page_is_plain_data(page: botec.Report) -> None:
             return all(map(plain, value))
         return value is None or type(value) in (str, int, float, bool)
 
-    assert plain(asdict(page))
+    assert plain(asdict(page.whole()))
     assert all(figure.counted.status in STATUSES for figure in page.figures.values())
     assert len({figure.title for figure in page.figures.values()}) == len(page.figures)
+
+
+def test_what_only_a_page_shows_is_made_for_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Formulas for other sizes and every storage's life: neither in JSON nor on a terminal."""
+    estimating = modules["botec.estimate"]
+    made: list[str] = []
+
+    def heard(make: Any) -> Any:
+        return lambda *given: made.append(make.__name__) or make(*given)
+
+    for name in ("formulas", "lifetimes"):
+        monkeypatch.setattr(estimating, name, heard(getattr(estimating, name)))
+    short = botec.estimate("mlp:6-5-4", B=4)
+    saved = loads(to_json.write(short))
+    str(short)
+    assert not short.formulas
+    assert not made
+    assert all(part["part"] != "lifetimes" for s in saved["sections"] for part in s["parts"])
+    page = to_html.write(short)
+    assert sorted(made) == ["formulas", "lifetimes"]
+    assert '"kind":"lifetimes"' in page
+    assert '"memory.peak":"' in page
+    whole = short.whole()
+    assert whole == whole.whole() != short
+    assert whole.formulas[0].values["parameters"] == str(6 * 5 + 5 + 5 * 4 + 4)
+    measured = short.with_figures({}, ("seen",)).whole()
+    assert (measured.formulas, measured.notes) == (whole.formulas, (*short.notes, "seen"))

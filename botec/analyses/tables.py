@@ -12,10 +12,10 @@ from botec.analyses.count import Total
 from botec.analyses.figures import Answers
 from botec.analyses.fit import on_its_device, where_seen
 from botec.analyses.memory import owner_of
-from botec.analyses.storages import lifetimes
 from botec.poly import at
 from botec.report import Column, Figures, Section, Table, Text
 
+PEAK = "Memory at the peak"
 MOST_MODULES = 40
 # Roles that stand in one column of the table by module.
 SHELVES = {
@@ -148,8 +148,7 @@ def memory_section(answers: Answers) -> Section:
     moment = f"The peak is in the {peak.phase} phase, at {peak.op or 'the start'} of {where}."
     if peak.phase == "optimizer":
         moment = f"The peak is in the optimizer's step, at {peak.op}."
-    parts = (Text(moment), role_table(answers), peak_table(answers), lifetimes(answers.memory))
-    return Section("Memory at the peak", parts)
+    return Section(PEAK, (Text(moment), role_table(answers), peak_table(answers)))
 
 
 def role_table(answers: Answers) -> Table:

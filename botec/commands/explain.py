@@ -30,7 +30,6 @@ def explain(asked: Asked, seen: str, tool: str) -> Answer:
     number = seen_from(seen)
     program = read(asked.model, *asked.inputs, **{**asked.options, "train": False})
     answers = Answers(program)
-    setting = {**described(program), "dimensions": dict(program.asked)}
     found = explained(Pieces(answers), number, tool)
     refusals = () if found else (f"no known convention gives {seen}",)
-    return Answer(report(answers, number, tool, setting), refusals)
+    return Answer(report(answers, number, tool, described(program)), refusals)

@@ -51,5 +51,4 @@ def on_model(asked: Any, chosen: dict[str, Any]) -> Any:
     from botec.read import read
 
     program = read(asked.model, *asked.inputs, **asked.options)
-    setting = {**described(program), "dimensions": dict(program.asked)}
-    return on_network(Answers(program), chosen, setting)
+    return on_network(Answers(program), chosen, described(program))

@@ -55,7 +55,7 @@ def figure(report: Report, title: str = "") -> Any:
 def pictures_of(report: Report, title: str = "") -> Iterator[Picture | Layers | Lifetimes]:
     """Every picture, in the order of the page."""
     wanted = title.lower()
-    for section in report.sections:
+    for section in report.whole().sections:
         for part in section.parts:
             if isinstance(part, (Picture, Layers, Lifetimes)) and (
                 wanted in part.title.lower() or wanted in section.title.lower()

@@ -42,7 +42,7 @@ HEADLINES = ("parameters", "multiplications.step", "multiplications.forward", "m
 
 def write(report: Report) -> str:
     """The page. Raises :class:`MissingPackage` where jinja2 is not installed."""
-    report = placed(report)
+    report = placed(report.whole())
     pictures: list[dict[str, Any]] = []
     sections = [section_view(section, report, pictures) for section in report.sections]
     data = {
@@ -75,7 +75,7 @@ def write(report: Report) -> str:
 
 def fragment(report: Report) -> str:
     """The same parts without a page around them, for a notebook: its own style stays its own."""
-    report = placed(report)
+    report = placed(report.whole())
     return template("fragment.html").render(
         name=report.model.get("name", "a model"),
         point=dimensions(report),
