@@ -79,28 +79,35 @@ class Column:
 class Table:
     """Rows under columns. ``total`` is a last row the rows add up to, where there is one.
 
-    Cells are texts, raw numbers in the column's unit, or ``None`` for unknown.
+    Cells are texts, raw numbers in the column's unit, or ``None`` for unknown. ``key`` is its name
+    among :class:`Formulas`' tables, where a page can work it out anew.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     total: tuple[Any, ...] | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a picture: its title, and its points ``(across, up)``, raw numbers."""
+    """One line of a picture: its title, and its points ``(across, up)``, raw numbers.
+
+    ``key`` is the figure whose value at every size across it shows, where it shows one.
+    """
 
     title: str
     points: tuple[tuple[float | int, float | int], ...]
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Picture:
     """Curves over one axis, both axes in powers of ten, or evenly divided where ``linear``.
 
-    ``up`` has no unit where curves differ.
+    ``up`` has no unit where curves differ. ``steps`` says that only the axis across is evenly
+    divided. ``key`` is its name among :class:`Work`'s groups, where a page can draw it anew.
     """
 
     title: str
@@ -108,6 +115,8 @@ class Picture:
     up: Column
     curves: tuple[Curve, ...]
     linear: bool = False
+    steps: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,30 @@ class Lifetimes:
 
 
 @dataclass(frozen=True)
+class Field:
+    """What the places of one ``layer`` see of an input, axis by axis.
+
+    Of every axis: how many input places one sees, how far apart two neighbours see, how far the
+    first sees out before the input, how many places there are, and the formula of that in the
+    input's ``size`` (empty where there is none); ``None`` where an axis has no such numbers.
+    """
+
+    layer: str
+    op: str
+    axes: tuple[tuple[int, float | int, int, int, str] | None, ...]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Receptive fields to be drawn on the input: the names and sizes of its axes, the layers."""
+
+    title: str
+    axes: tuple[str, ...]
+    sizes: tuple[int, ...]
+    layers: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
 class Text:
     """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning"."""
 
@@ -179,7 +212,7 @@ class Figures:
     keys: tuple[str, ...]
 
 
-Part: TypeAlias = Figures | Table | Picture | Layers | Lifetimes | Text
+Part: TypeAlias = Figures | Table | Picture | Layers | Lifetimes | Fields | Text
 
 
 @dataclass(frozen=True)
@@ -197,12 +230,53 @@ class Formulas:
     ``where`` maps ``"fixed"``, ``"least"``, ``"most"`` and ``"step"`` to sizes by dimension, as
     :class:`botec.program.Regime` has them; ``text`` says it in words. ``choice`` names what was
     chosen otherwise than the report's setting has it (``{"precision": "bf16"}``).
+
+    ``tables`` are rows by the table's key, a formula in every column that has a unit. ``calls`` are
+    the rows that a :class:`Work` sums up: class, type, phase, module, how often, and the formulas
+    of its operations and bytes.
     """
 
     text: str
     where: Mapping[str, Mapping[str, int]]
     values: Mapping[str, str]
     choice: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    calls: tuple[tuple[str, str, str, str, int, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sums of calls under one name: a table's rows, or a picture's dots.
+
+    ``by`` is what names a group: ``"kind"``, ``"type"``, ``"phase"`` or ``"module"``. ``cells`` are
+    formulas over its sums, ``total`` those over all calls, empty where a cell is.
+    """
+
+    by: str
+    cells: tuple[str, ...]
+    total: tuple[str, ...] = ()
+    largest_first: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a page works out sums over calls, such as seconds: all it does comes from here.
+
+    Of every call the formulas of ``call`` are worked out in their order, from its operations and
+    bytes and from what ``devices`` say of its class; ``bounds`` name those of which the largest
+    bounds it, and ``views`` the kind that only looks. ``figures`` are formulas over the sums, by
+    key, in their order. ``groups`` are tables and pictures by their key. ``given`` are numbers a
+    user may change, by name, with what they are called and what they are now.
+    """
+
+    call: tuple[tuple[str, str], ...]
+    bounds: tuple[str, ...]
+    views: str
+    figures: tuple[tuple[str, str], ...]
+    groups: Mapping[str, Group]
+    devices: Mapping[str, Mapping[str, Any]]
+    device: str
+    given: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -210,9 +284,9 @@ class Report:
     """A whole page: what was asked of which model, every figure by key, sections, notes.
 
     ``formulas`` let a page answer at other sizes; the first that holds is the one. ``devices`` are
-    memories in bytes, by the name of the device, that a page holds its peak against. ``more`` makes of a
-    report the one a page and pictures show: they have what is too much for a terminal, and is made
-    only for them.
+    memories in bytes, by the name of the device, that a page holds its peak against. ``work`` says
+    how sums over the formulas' calls are worked out. ``more`` makes of a report the one a page and
+    pictures show: they have what is too much for a terminal, and is made only for them.
     """
 
     model: Mapping[str, Any]
@@ -223,6 +297,7 @@ class Report:
     version: str = ""
     formulas: tuple[Formulas, ...] = ()
     devices: Mapping[str, int] = field(default_factory=dict)
+    work: Work | None = None
     more: Callable[[Report], Report] | None = field(default=None, compare=False, repr=False)
 
     def whole(self) -> Report:

@@ -191,13 +191,19 @@ def sentence(modules: list[tuple[int, str]], how: str, cause: str) -> str:
 
 def tokens_of(program: Program) -> int:
     """Rows of token numbers in a batch, 0 where the network reads something else."""
+    parts = token_sizes(program)
+    return product_of(parts, program.asked) if parts else 0
+
+
+def token_sizes(program: Program) -> list[str]:
+    """The sizes whose product is :func:`tokens_of`: names of dimensions, or numbers."""
     for text in program.setting.inputs:
         name, _, rest = text.partition("=")
         sizes, _, dtype = rest.partition(":")
         parts = sizes.split(",")
         if name == "input_ids" and dtype == "int64" and len(parts) == 2:
-            return product_of(parts, program.asked)
-    return 0
+            return parts
+    return []
 
 
 def product_of(parts: list[str], point: Mapping[str, int]) -> int:

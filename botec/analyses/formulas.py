@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from botec.analyses.count import MEASURES, Counts
 from botec.analyses.figures import maximum, weight_figures
@@ -14,6 +14,7 @@ from botec.analyses.memory import (
     weight_bytes,
     written,
 )
+from botec.analyses.tables import Rows, table_formulas
 from botec.program import PHASES, Program, Regime, Stream
 from botec.report import Formulas
 
@@ -36,14 +37,20 @@ def formulas_of(program: Program, stream: Stream) -> Iterator[Formulas]:
     as they do at the asked point; beyond, there is none.
     """
     found = dict(values(program, stream))
+    steps = spans(program)
+    phases = steps.get("step", steps["forward"])
+    tables = table_formulas(program, Counts(program, stream), phases)
     if stream.kernels is None:
-        yield placed(stream.regime, found)
+        yield placed(stream.regime, found, tables)
         return
-    yield placed(same_choices(program, stream), found)
-    yield placed(stream.regime, {key: text for key, text in found.items() if key != PEAK})
+    yield placed(same_choices(program, stream), found, tables)
+    others = {key: text for key, text in found.items() if key != PEAK}
+    yield placed(stream.regime, others, tables)
 
 
-def placed(regime: Regime, found: dict[str, str]) -> Formulas:
+def placed(
+    regime: Regime, found: dict[str, str], tables: Mapping[str, Rows] | None = None
+) -> Formulas:
     """Formulas with the regime they hold in."""
     where = {
         "fixed": dict(regime.fixed),
@@ -51,7 +58,7 @@ def placed(regime: Regime, found: dict[str, str]) -> Formulas:
         "most": dict(regime.most),
         "step": dict(regime.step),
     }
-    return Formulas(str(regime), where, found)
+    return Formulas(str(regime), where, found, tables=tables or {})
 
 
 def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:

@@ -19,17 +19,31 @@ from botec.analyses.asymptote import (
     terms_text,
 )
 from botec.analyses.crossing import passes
+from botec.analyses.formulas import PEAK, placed
 from botec.analyses.quantities import Known, quantities
 from botec.errors import OutsideRegime
 from botec.poly import Log2, Poly, Symbol, as_poly, at, log2, plain, product, symbol
 from botec.program import Program, Stream
-from botec.report import Column, Curve, Figure, Figures, Part, Picture, Section, Table, Text
+from botec.report import (
+    Column,
+    Curve,
+    Figure,
+    Figures,
+    Formulas,
+    Part,
+    Picture,
+    Section,
+    Table,
+    Text,
+)
 from botec.units import Quantity
 
 FAR = 10**30  # where the largest power of a dimension is all that counts; whole numbers have no end
 DECADES = tuple(10**power for power in range(7))
 PARTIAL = (".backward", ".optimizer")  # phases the sentences leave to the table
 MOST_OWNERS, MOST_OF = 2, 0.9
+MOST_TERMS = 8  # of a formula whose terms are told one by one
+TERMS = "grow.terms"  # a table that a page works out anew
 CONVENTION = (
     "O(…) keeps, of the formula of the widest regime, the terms that no other outgrows. A term "
     "passes the rest at the least size from which it is the larger at every greater size, with the "
@@ -157,6 +171,7 @@ def sections(
     growing, whole = passings(program, known=known), growth_table(program, known)
     why = f"{program.why or 'no formula: the traced point is all that is known'}."
     terms: tuple[Part, ...] = (whole, Text(CONVENTION), *chosen(program, figures))
+    terms += term_table(program, known)
     found.append(Section("Growth", terms if whole.rows else (Text(why),)))
     for name in program.dimensions:
         own = [one for one in growing if one.name == name]
@@ -187,6 +202,53 @@ def growth_table(program: Program, known: Mapping[str, Known]) -> Table:
             rows.append((one.key, growth_words(polys, names), exponents(polys, names), leads))
     heads = (Column("figure"), Column("grows as"), Column("exponents"), Column("leading terms"))
     return Table(f"For {widest.regime}", heads, tuple(rows))
+
+
+def term_table(program: Program, known: Mapping[str, Known]) -> tuple[Table, ...]:
+    """What each term of the formulas is where it was asked, and its share of the figure."""
+    try:
+        rows = term_rows(known, program.stream())
+    except OutsideRegime:
+        return ()
+    point = program.asked
+    cells = tuple(
+        (key, text, at(term, point), 100 * at(term, point) / at(whole, point))
+        for key, text, term, whole in rows
+        if at(whole, point)
+    )
+    columns = (Column("figure"), Column("term"), Column("is", "1", True), Column("share", "%"))
+    title = ", ".join(f"{name} = {size:,}" for name, size in point.items())
+    return (Table(f"Terms at {title}", columns, cells, key=TERMS),) if cells else ()
+
+
+def term_rows(known: Mapping[str, Known], stream: Stream) -> list[tuple[str, str, Poly, Poly]]:
+    """Of every figure that is one polynomial of several terms: each term in words, and both."""
+    found = []
+    for key, one in known.items():
+        whole = one.of(stream)[0]
+        if key.endswith(PARTIAL) or len(one.of(stream)) > 1 or not isinstance(whole, Poly):
+            continue
+        if 1 < len(whole.terms) <= MOST_TERMS:
+            terms = [Poly({monomial: factor}) for monomial, factor in whole.terms.items()]
+            found += [(key, str(term), term, whole) for term in terms]
+    return found
+
+
+def growth_formulas(program: Program, known: Mapping[str, Known]) -> tuple[Formulas, ...]:
+    """The figures of a page of growth as formulas, stream by stream, with their terms."""
+    return tuple(
+        placed(
+            stream.regime,
+            {
+                key: formula_text(one.of(stream))
+                for key, one in known.items()
+                if not (stream.kernels and key == PEAK)  # its kernels choose by size
+            },
+            {TERMS: tuple((key, text, str(term), f"100 * ({term}) / ({whole})")
+                          for key, text, term, whole in term_rows(known, stream))},
+        )
+        for stream in program.streams
+    )  # fmt: skip
 
 
 def sentences(growing: Iterable[Passing]) -> list[str]:
@@ -235,7 +297,7 @@ def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:
             rows.append((size, *values))
     rest = ", ".join(f"{n}={value}" for n, value in program.asked.items() if n != name)
     heads = (Column(name, "1", True), *(Column(one.key, one.unit, True) for one in shown))
-    return Table(f"At {rest}" if rest else "", heads, tuple(rows))
+    return Table(f"At {rest}" if rest else "", heads, tuple(rows), key=f"along {name}")
 
 
 def sizes_of(program: Program, name: str) -> tuple[int, ...]:
@@ -273,7 +335,7 @@ def pictured(table: Table, name: str) -> tuple[Picture, ...]:
     for place, head in enumerate(table.columns[1:], start=1):
         points = [(row[0], row[place]) for row in table.rows]
         known = tuple((across, up) for across, up in points if up)
-        curves.append(Curve(f"{head.title} [{head.unit}]", known))
+        curves.append(Curve(f"{head.title} [{head.unit}]", known, head.title))
     curves = [curve for curve in curves if len(curve.points) > 1]
     return (Picture("", Column(name, "1"), Column("", "1"), tuple(curves)),) if curves else ()
 

@@ -5,18 +5,24 @@ Every table's rows add up to its last one, which is a figure of the page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
-from botec.analyses.count import Total
+from botec.analyses.count import Counts, Total
 from botec.analyses.figures import Answers
 from botec.analyses.fit import on_its_device, where_seen
-from botec.analyses.memory import owner_of
-from botec.poly import at
+from botec.analyses.memory import owner_of, written
+from botec.analyses.storages import ITSELF
+from botec.poly import as_poly, at, plain
+from botec.program import Program, Stream
 from botec.report import Column, Figures, Section, Table, Text
 
 PEAK = "Memory at the peak"
+Columns: TypeAlias = list[tuple[str, tuple[str, ...]]]  # measures and the phases they are of
+Rows: TypeAlias = tuple[tuple[str, ...], ...]
+
 MOST_MODULES = 40
+KINDS, MODULES = "work.kind", "work.module"  # tables that a page works out anew
 # Roles that stand in one column of the table by module.
 SHELVES = {
     "parameter": "weights", "buffer": "weights", "input": "passing", "temporary": "passing",
@@ -63,60 +69,137 @@ def memory_figures_section(answers: Answers, keys: Iterable[str]) -> Section:
 
 def kind_table(answers: Answers) -> Table:
     """What the families of ops do in each phase."""
-    phases = answers.phases
-    columns = [("multiplications", phase) for phase in phases if phase != "optimizer"]
-    columns += [("flops", phase) for phase in phases] + [("bytes", p) for p in phases]
-    parts = [answers.here.by_kind(measure, (phase,)) for measure, phase in columns]
-    kinds = dict.fromkeys(kind for part in parts for kind in part)
-    rows = [(kind, *(cell(answers, part.get(kind)) for part in parts)) for kind in kinds]
+    columns = kind_columns(answers.phases)
+    parts = kind_sums(answers.here, columns)
+    rows = [(kind, *(cell(answers, part) for part in row)) for kind, row in parts.items()]
     rows.sort(key=lambda row: -sum(value or 0 for value in row[1:]))
-    totals = [cell(answers, answers.here.total(measure, (phase,))) for measure, phase in columns]
-    heads = tuple(Column(f"{measure} {phase}", unit_of(measure)) for measure, phase in columns)
-    return Table("By kind of op", (Column("kind"), *heads), tuple(rows), ("all", *totals))
+    totals = [cell(answers, answers.here.total(measure, span)) for measure, span in columns]
+    heads = tuple(Column(f"{measure} {span[0]}", unit_of(measure)) for measure, span in columns)
+    return Table("By kind of op", (Column("kind"), *heads), tuple(rows), ("all", *totals), KINDS)
+
+
+def kind_columns(phases: tuple[str, ...]) -> Columns:
+    """What is told of a family's work: every measure of every phase."""
+    return [
+        (measure, (phase,))
+        for measure in ("multiplications", "flops", "bytes")
+        for phase in phases
+        if (measure, phase) != ("multiplications", "optimizer")
+    ]
+
+
+def kind_sums(counts: Counts, columns: Columns) -> dict[str, list[Total | None]]:
+    """Measures of spans of phases by the families of ops."""
+    parts = [counts.by_kind(measure, phases) for measure, phases in columns]
+    kinds = dict.fromkeys(kind for part in parts for kind in part)
+    return {kind: [part.get(kind) for part in parts] for kind in kinds}
 
 
 def module_table(answers: Answers) -> Table:
     """Parameters, work and saved bytes of the modules, at the depth that fills a screen."""
-    program = answers.program
-    group = grouping(program.scopes)
-    phases = answers.phases
-    columns: list[tuple[str, tuple[str, ...]]] = [
-        ("multiplications", (phase,)) for phase in phases if phase != "optimizer"
+    program, phases = answers.program, answers.phases
+    rows = [
+        (name or ITSELF, kind, *(at(value, program.asked) for value in values))
+        for name, kind, values in module_sums(program, answers.here, phases)
     ]
-    columns += [("flops", phases), ("bytes", phases)]
-    sums = [grouped(answers, measure, spans, group) for measure, spans in columns]
-    weights: dict[str, int] = {}
-    for parameter in program.parameters:
-        owner = group(parameter.names[0].rpartition(".")[0])
-        weights[owner] = weights.get(owner, 0) + at(parameter.tensor.elements, {})
-    names = ordered(program.scopes, group, [*sums, weights])
-    types = dict(zip(program.scopes, program.scope_types, strict=True))
-    rows = tuple(
-        (name or "(the model itself)", types.get(name, ""), weights.get(name, 0),
-         *(part.get(name, 0) for part in sums))
-        for name in names
-    )  # fmt: skip
-    totals = [cell(answers, answers.here.total(measure, spans)) for measure, spans in columns]
+    columns = work_columns(phases)
     heads = [
         Column(f"{measure} {spans[0] if len(spans) == 1 else 'step'}", unit_of(measure))
         for measure, spans in columns
     ]
+    totals = [cell(answers, answers.here.total(measure, spans)) for measure, spans in columns]
+    if program.setting.train:
+        heads.append(Column("saved", "B"))
+        totals.append(at(answers.memory.saved(), program.asked))
     return Table(
         "By module",
         (Column("module"), Column("type"), Column("parameters", "1"), *heads),
-        rows,
-        ("all", "", sum(weights.values()), *totals),
+        tuple(rows),
+        ("all", "", sum(row[2] for row in rows), *totals),
+        MODULES,
     )
 
 
+def work_columns(phases: tuple[str, ...]) -> Columns:
+    """What is told of a module's work: multiplications by phase, the rest of the whole step."""
+    found = [("multiplications", (phase,)) for phase in phases if phase != "optimizer"]
+    return [*found, ("flops", phases), ("bytes", phases)]
+
+
+def module_sums(
+    program: Program, counts: Counts, phases: tuple[str, ...]
+) -> list[tuple[str, str, list[Any]]]:
+    """Modules that have anything, with their type, parameters, work and saved bytes."""
+    group = grouping(program.scopes)
+    sums: list[dict[str, Any]] = [weights_by(program, group)]
+    sums += [grouped(counts, measure, spans, group) for measure, spans in work_columns(phases)]
+    if program.setting.train:
+        kept = kept_by(program, written(program, counts.stream))
+        sums.append(
+            gathered(((program.scopes[scope], size) for scope, size in kept.items()), group)
+        )
+    types = dict(zip(program.scopes, program.scope_types, strict=True))
+    names = ordered(program.scopes, group, sums)
+    return [(name, types.get(name, ""), [part.get(name, 0) for part in sums]) for name in names]
+
+
+def weights_by(program: Program, group: Callable[[str], str]) -> dict[str, Any]:
+    """Parameters of every group of modules."""
+    held = ((one.names[0].rpartition(".")[0], one.tensor.elements) for one in program.parameters)
+    return gathered(((path, at(elements, {})) for path, elements in held), group)
+
+
 def grouped(
-    answers: Answers, measure: str, phases: tuple[str, ...], group: Callable[[str], str]
+    counts: Counts, measure: str, phases: tuple[str, ...], group: Callable[[str], str]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for scope, total in answers.here.by_scope(measure, phases).items():
-        name = group(answers.program.scopes[scope])
-        found[name] = found.get(name, 0) + at(total.value, answers.program.asked)
-    return found
+    """A measure by groups of modules, in formulas."""
+    parts = counts.by_scope(measure, phases)
+    scopes = counts.program.scopes
+    return gathered(((scopes[scope], total.value) for scope, total in parts.items()), group)
+
+
+def gathered(parts: Iterable[tuple[str, Any]], group: Callable[[str], str]) -> dict[str, Any]:
+    """The sums of what belongs to paths, by their group; equal formulas are added once."""
+    weights: dict[str, dict[Any, int]] = {}
+    for path, value in parts:
+        own = weights.setdefault(group(path), {})
+        own[value] = own.get(value, 0) + 1
+    return {
+        name: plain(sum((as_poly(value) * times for value, times in own.items()), as_poly(0)))
+        for name, own in weights.items()
+    }
+
+
+def kept_by(program: Program, stream: Stream) -> dict[int, Any]:
+    """Bytes kept from the forward pass for the backward pass, by the module that made them."""
+    found: dict[int, dict[Any, int]] = {}
+    for storage in stream.storages:
+        if storage.role == "activation":
+            own = found.setdefault(owner_of(program, storage), {})
+            own[storage.bytes] = own.get(storage.bytes, 0) + 1
+    return {
+        scope: plain(sum((as_poly(size) * times for size, times in own.items()), as_poly(0)))
+        for scope, own in found.items()
+    }
+
+
+def table_formulas(program: Program, counts: Counts, phases: tuple[str, ...]) -> Mapping[str, Rows]:
+    """The rows of the tables of work as formulas, by the table's key; unknown cells are empty."""
+    sums = kind_sums(counts, kind_columns(phases))
+    kinds = tuple(
+        (kind, *("0" if part is None else formula_of(part) for part in row))
+        for kind, row in sums.items()
+    )
+    modules = tuple(
+        (name or ITSELF, kind, *map(str, values))
+        for name, kind, values in module_sums(program, counts, phases)
+    )
+    return {KINDS: kinds, MODULES: modules}
+
+
+def formula_of(total: Total) -> str:
+    """A sum as text, empty where nothing of it is known."""
+    return "" if total.missing and not total.value else str(total.value)
 
 
 def grouping(scopes: Iterable[str]) -> Callable[[str], str]:
@@ -171,10 +254,7 @@ def peak_table(answers: Answers) -> Table:
         row = sums.setdefault(name, dict.fromkeys(kinds, 0))
         row[role] += memory.sizes[number]
     order = sorted(sums, key=lambda name: -sum(sums[name].values()))
-    rows = [
-        (name or "(the model itself)", *sums[name].values(), sum(sums[name].values()))
-        for name in order
-    ]
+    rows = [(name or ITSELF, *sums[name].values(), sum(sums[name].values())) for name in order]
     totals = [sum(sums[name][kind] for name in order) for kind in kinds]
     totals.append(sum(totals))
     heads = (*(Column(kind, "B") for kind in kinds), Column("all", "B"))

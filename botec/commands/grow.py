@@ -85,7 +85,7 @@ def grow(
 
 def of_network(asked: Asked, by_sympy: bool) -> Answer:
     """The growth of a network's step."""
-    from botec.analyses.growth import sections
+    from botec.analyses.growth import growth_formulas, sections
     from botec.analyses.printed import section
     from botec.analyses.quantities import quantities
     from botec.estimate import report
@@ -97,7 +97,8 @@ def of_network(asked: Asked, by_sympy: bool) -> Answer:
     found = sections(program, figures)
     if by_sympy:
         found = (*found, section(known, program.streams[0]))
-    return Answer(replace(page, figures=figures, sections=found))
+    told = growth_formulas(program, known)
+    return Answer(replace(page, figures=figures, sections=found, formulas=told, more=None))
 
 
 def with_ones(program: Program, asked: Asked) -> Program:
@@ -133,6 +134,7 @@ def lengths(program: Program) -> list[str]:
 
 def of_structures(asked: Asked, axes: Sequence[Axis], by_sympy: bool) -> Answer:
     """The growth of a step in fields of the network's build."""
+    from botec.analyses.growth import growth_formulas
     from botec.analyses.printed import section
     from botec.analyses.structure import structure
     from botec.analyses.structures import figures_in_fields, sections
@@ -157,6 +159,8 @@ def of_structures(asked: Asked, axes: Sequence[Axis], by_sympy: bool) -> Answer:
             figures=figures,
             sections=parts,
             notes=notes(found.program) if found.known else page.notes,
+            formulas=growth_formulas(found.program, found.known) if found.known else (),
+            more=None,
         )
     )
 

@@ -35,4 +35,10 @@ def time(asked: Asked, run: str, gpus: int, price: str, pue: float, exact: bool)
 
     where = asked.options.pop("device", "cpu")
     about = duration.Asked(where, run, gpus, price, pue, exact)
+    if (click.get_current_context().params["file"] or "").lower().endswith(".html"):
+        from botec.duration.controls import for_page
+        from botec.write.progress import tell
+
+        page = for_page(asked.model, *asked.inputs, asked=about, told=tell, **asked.options)
+        return Answer(page)
     return Answer(duration.duration(asked.model, *asked.inputs, asked=about, **asked.options))

@@ -58,14 +58,32 @@ def duration(model: Any, *inputs: Input, asked: Asked | None = None, **options: 
     """
     asked = asked or Asked(options.pop("device", HERE))
     options.pop("device", None)
+    return answer(model, inputs, asked, options).page()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question with what its page is made of; the data sheet is ``None`` on this machine."""
+
+    asked: Asked
+    timed: Timed
+    sheet: Device | None
+    run: Run | None
+    price: float | None
+
+    def page(self) -> Report:
+        """The report."""
+        return page(self.timed, self.sheet, self.asked, self.run, self.price)
+
+
+def answer(model: Any, inputs: tuple[Input, ...], asked: Asked, options: dict[str, Any]) -> Answer:
+    """The question checked, the network read. Raises :class:`BotecError`."""
     run = parsed(asked.run) if asked.run else None
     price = price_from(asked.price) if asked.price else None
     check(asked, run)
     if asked.device == HERE:
-        timed, sheet = on_this_machine(model, inputs, asked, options), None
-    else:
-        timed, sheet = on_a_device(model, inputs, asked, options)
-    return page(timed, sheet, asked, run, price)
+        return Answer(asked, on_this_machine(model, inputs, asked, options), None, run, price)
+    return Answer(asked, *on_a_device(model, inputs, asked, options), run, price)
 
 
 def check(asked: Asked, run: Run | None) -> None:
@@ -138,8 +156,7 @@ def page(
         figures = {**figures, **run_figures(whole, timed)}
         found = (found[0], run_section(whole, timed), *found[1:])
     program = timed.program
-    setting = {**described(program), "dimensions": dict(program.asked)}
-    setting["device"] = timed.speeds.title
+    setting = {**described(program), "device": timed.speeds.title}
     return Report(
         model={"name": program.name, "inputs": list(program.setting.inputs)},
         setting=setting_of(timed, setting),

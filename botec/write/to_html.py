@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from botec.errors import MissingPackage
 from botec.report import (
     Column,
     Counted,
+    Fields,
     Figure,
     Figures,
     Layers,
@@ -27,7 +29,8 @@ from botec.report import (
     Table,
     Text,
 )
-from botec.units import UNKNOWN, Quantity
+from botec.units import UNITS, UNKNOWN, Quantity
+from botec.write.controls import choices, controls, dimensions, live_devices
 from botec.write.places import placed
 from botec.write.timeline import largest, timeline
 from botec.write.to_json import plain
@@ -35,9 +38,12 @@ from botec.write.to_terminal import step_text
 
 SUFFIX = ".html"
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("charts.min.js", "evaluate.js", "page.js")
+SCRIPTS = ("charts.min.js", "evaluate.js", "numbers.js", "sums.js", "pictures.js", "page.js")
 MOST_ROWS = 60  # of a table before the rest is folded away
-HEADLINES = ("parameters", "multiplications.step", "multiplications.forward", "memory.peak")
+HEADLINES = (
+    *("parameters", "multiplications.step", "multiplications.forward", "memory.peak"),
+    *("time.forward", "time.step", "time.run", "cost.run"),
+)
 
 
 def write(report: Report) -> str:
@@ -46,11 +52,9 @@ def write(report: Report) -> str:
     pictures: list[dict[str, Any]] = []
     sections = [section_view(section, report, pictures) for section in report.sections]
     data = {
-        "point": dimensions(report),
-        "choice": choice_of(report),
-        "formulas": formulas_data(report),
-        "devices": plain(report.devices),
+        **controls(report),
         "units": {key: figure.unit for key, figure in report.figures.items()},
+        "ladders": ladders(),
         "pictures": pictures,
     }
     return template().render(
@@ -62,7 +66,8 @@ def write(report: Report) -> str:
         live=bool(report.formulas and dimensions(report)),
         choices=choices(report),
         devices=dict(sorted(report.devices.items(), key=lambda one: (one[1], one[0]))),
-        priced="time.run" in report.figures,
+        places=live_devices(report),
+        given=report.work.given if report.work else {},
         asked=", ".join(f"{key}={size}" for key, size in dimensions(report).items()),
         sections=sections,
         notes=report.notes,
@@ -104,32 +109,15 @@ def embedded(data: Any) -> str:
     return text
 
 
-def formulas_data(report: Report) -> list[dict[str, Any]]:
-    """Formulas with the choice each is for."""
-    return [
-        {"text": one.text, "where": plain(one.where), "values": plain(one.values),
-         "choice": {**choice_of(report), **one.choice}}
-        for one in report.formulas
-    ]  # fmt: skip
-
-
-def choice_of(report: Report) -> dict[str, str]:
-    """What the report's own setting chose, of all that its formulas know otherwise."""
-    varied = {name for one in report.formulas for name in one.choice}
-    return {name: str(report.setting.get(name)) for name in sorted(varied)}
-
-
-def choices(report: Report) -> dict[str, list[str]]:
-    """The choices a page can offer, its own first."""
-    known = [choice_of(report), *(one.choice for one in report.formulas)]
-    found = {name: [one[name] for one in known if name in one] for name in choice_of(report)}
-    return {name: list(dict.fromkeys(values)) for name, values in found.items()}
-
-
-def dimensions(report: Report) -> dict[str, int]:
-    """The sizes the report was asked at."""
-    found = report.setting.get("dimensions") or {}
-    return {str(name): int(size) for name, size in found.items()}
+def ladders() -> dict[str, Any]:
+    """How numbers of every unit print: prefixes as whole numerators and denominators."""
+    return {
+        name: {
+            "ladder": [[*step.as_integer_ratio(), text] for step, text in unit.ladder],
+            "digits": unit.digits, "whole": unit.whole,
+        }
+        for name, unit in UNITS.items()
+    }  # fmt: skip
 
 
 def section_view(
@@ -137,7 +125,7 @@ def section_view(
 ) -> dict[str, Any]:
     """A section as the template wants it; its pictures go into the embedded data."""
     parts = [view for part in section.parts for view in part_view(part, report, pictures)]
-    still = any(one["kind"] != "figures" for one in parts)
+    still = any(not (one["kind"] == "figures" or one.get("live")) for one in parts)
     return {"title": section.title, "parts": parts, "still": still}
 
 
@@ -151,16 +139,22 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         yield {"kind": "text", "text": part.text, "mood": part.kind}
     elif isinstance(part, (Picture, Layers)):
         pictures.append(drawing(part))
-        words = table_of(part)
-        yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title, "table": words}
+        words, live = table_of(part), is_live(part)
+        yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title,
+               "table": words, "live": live}  # fmt: skip
     elif isinstance(part, Lifetimes):
         pictures.append(timeline(part))
         number = len(pictures) - 1
-        yield {"kind": "picture", "number": number, "title": part.title, "table": largest(part)}
+        yield {"kind": "picture", "number": number, "title": part.title, "table": largest(part),
+               "live": bool(report.formulas)}  # fmt: skip
+    elif isinstance(part, Fields):
+        pictures.append({"kind": "fields", **plain(asdict(part))})
+        yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title, "live": True}
     elif isinstance(part, Table) and part.columns:
         if tree := treemap(part):
             pictures.append(tree)
-            yield {"kind": "picture", "number": len(pictures) - 1, "title": tree["title"]}
+            yield {"kind": "picture", "number": len(pictures) - 1, "title": tree["title"],
+                   "live": bool(part.key)}  # fmt: skip
         view = table_view(part)
         if view["rest"]:
             pictures.append({"kind": "rows", **view["rest"]})
@@ -218,9 +212,14 @@ def table_view(table: Table) -> dict[str, Any]:
         cell(value, head) for value, head in zip(table.total, table.columns, strict=True)
     ]
     return {
-        "kind": "table", "title": table.title, "heads": [head.title for head in table.columns],
-        "rows": rows, "total": total, "rest": rest_of(table),
+        "kind": "table", "title": table.title, "heads": table.columns, "key": table.key,
+        "rows": rows, "total": total, "rest": rest_of(table), "live": bool(table.key),
     }  # fmt: skip
+
+
+def is_live(part: Picture | Layers) -> bool:
+    """Whether a page can draw a picture anew."""
+    return isinstance(part, Picture) and bool(part.key or any(one.key for one in part.curves))
 
 
 def rest_of(table: Table) -> dict[str, Any] | None:
@@ -232,20 +231,23 @@ def rest_of(table: Table) -> dict[str, Any] | None:
 def cell(value: Any, head: Column) -> dict[str, Any]:
     """A cell: text as it is, a number in its column's unit."""
     if value is None:
-        return {"text": UNKNOWN, "flush": bool(head.unit), "exact": ""}
+        return {"text": UNKNOWN, "flush": bool(head.unit), "exact": "", "raw": UNKNOWN}
     if isinstance(value, str) or not head.unit:
-        return {"text": text_of(value), "flush": False, "exact": ""}
+        return {"text": text_of(value), "flush": False, "exact": "", "raw": ""}
     quantity = Quantity(value, head.unit)
-    return {"text": str(quantity), "flush": True, "exact": quantity.exact}
+    return {"text": str(quantity), "flush": True, "exact": quantity.exact, "raw": plain(value)}
 
 
 def drawing(part: Picture | Layers) -> dict[str, Any]:
     """A picture as the charts want it."""
     if isinstance(part, Picture):
         return {
-            "kind": "curves", "title": part.title, "linear": part.linear,
-            "across": plain(vars(part.across)), "up": plain(vars(part.up)),
-            "curves": [{"name": one.title, "points": plain(one.points)} for one in part.curves],
+            "kind": "curves", "title": part.title, "linear": part.linear, "steps": part.steps,
+            "across": plain(vars(part.across)), "up": plain(vars(part.up)), "key": part.key,
+            "curves": [
+                {"name": one.title, "points": plain(one.points), "key": one.key}
+                for one in part.curves
+            ],
         }  # fmt: skip
     return {
         "kind": "layers", "title": part.title, "up": plain(vars(part.up)),
@@ -275,13 +277,16 @@ def treemap(table: Table) -> dict[str, Any] | None:
     if heads[0] != "module" or table.total is None:
         return None
     measures = {
-        head.title: {"unit": head.unit, "values": [plain(row[place]) or 0 for row in table.rows]}
+        head.title: {
+            "unit": head.unit, "values": [plain(row[place]) or 0 for row in table.rows],
+            "place": place,
+        }
         for place, head in enumerate(table.columns)
-        if head.unit
-    }
+        if head.unit not in ("", "%")
+    }  # fmt: skip
     paths = [str(row[0]) for row in table.rows]
     title = table.title or "By module"
-    return {"kind": "tree", "title": title, "paths": paths, "measures": measures}
+    return {"kind": "tree", "title": title, "paths": paths, "measures": measures, "key": table.key}
 
 
 def text_of(value: Any) -> str:

@@ -11,12 +11,14 @@
                "whys": {KEY: {"rule": TEXT, "measured": TEXT}}}
             | {"part": "table", "title", "columns": [COLUMN], "rows": [[CELL]], "total"}
             | {"part": "picture", "title", "across": COLUMN, "up": COLUMN,
-               "curves": [{"title", "points": [[ACROSS, UP]]}]}
+               "curves": [{"title", "points": [[ACROSS, UP]]}][, "linear"][, "steps"]}
             | {"part": "layers", "title", "up": COLUMN, "layers": [{"title", "points"}],
                "marks": [[MOMENT, TEXT]], "top": [MOMENT, TEXT] | null, "limit": [UP, TEXT] | null}
             | {"part": "lifetimes", "title", "storages": [[BORN, DIED, BYTES, FORMULA, ROLE, MODULE,
                OP, SHAPE, WHY]], "total": [[MOMENT, BYTES, FORMULA]], "end": MOMENT,
                "marks", "top", "limit"}
+            | {"part": "fields", "title", "axes": [TEXT], "sizes": [SIZE],
+               "layers": [[LAYER, OP, [[REACH, STRIDE, PADDING, PLACES, FORMULA] | null]]]}
             | {"part": "text", "text", "kind"}
     COLUMN  = {"title", "unit"[, "apart"]}
 
@@ -41,6 +43,8 @@ from botec.report import (
     Column,
     Counted,
     Curve,
+    Field,
+    Fields,
     Figure,
     Figures,
     Layers,
@@ -142,6 +146,9 @@ def part_object(part: Part, figures: Mapping[str, Figure]) -> dict[str, Any]:
         return layers_object(part)
     if isinstance(part, Lifetimes):
         return lifetimes_object(part)
+    if isinstance(part, Fields):
+        layers = [list(vars(one).values()) for one in part.layers]
+        return {"part": "fields", **plain(vars(part)), "layers": plain(layers)}
     known = [key for key in part.keys if key in figures]
     return {
         "part": "figures",
@@ -163,7 +170,7 @@ def picture_object(picture: Picture) -> dict[str, Any]:
         "across": column_object(picture.across),
         "up": column_object(picture.up),
         "curves": [{"title": each.title, "points": plain(each.points)} for each in picture.curves],
-        **({"linear": True} if picture.linear else {}),
+        **{name: True for name in ("linear", "steps") if getattr(picture, name)},
     }
 
 
@@ -329,9 +336,11 @@ def part_from(part: Any, place: str) -> Part:
         return layers_from(entry, place)
     if kind == "lifetimes":
         return lifetimes_from(entry, place)
+    if kind == "fields":
+        return fields_from(entry, place)
     if kind == "text":
         return Text(field(entry, "text", str, place), field(entry, "kind", str, place))
-    known = "figures, table, picture, layers, lifetimes, text"
+    known = "figures, table, picture, layers, lifetimes, fields, text"
     raise broken(f"{place} has a part {kind!r}, none of {known}")
 
 
@@ -355,7 +364,8 @@ def picture_from(entry: dict[str, Any], place: str) -> Picture:
     place = f"picture {field(entry, 'title', str, place)!r}"
     across, up = (column_from(entry.get(axis), place) for axis in ("across", "up"))
     curves = tuple(curve_from(each, place) for each in field(entry, "curves", list, place))
-    return Picture(entry["title"], across, up, curves, entry.get("linear") is True)
+    linear, steps = (entry.get(name) is True for name in ("linear", "steps"))
+    return Picture(entry["title"], across, up, curves, linear, steps)
 
 
 def layers_from(entry: dict[str, Any], place: str) -> Layers:
@@ -390,6 +400,24 @@ def lifetimes_from(entry: dict[str, Any], place: str) -> Lifetimes:
         entry["title"], tuple(Lived(*row) for row in storages), frozen(total),
         field(entry, "end", int, place), **named_places(entry, place),
     )  # fmt: skip
+
+
+def fields_from(entry: dict[str, Any], place: str) -> Fields:
+    place = f"picture {field(entry, 'title', str, place)!r}"
+    axes, sizes = texts(entry, "axes", place), field(entry, "sizes", list, place)
+    check_row(sizes, tuple(Column(name, "1") for name in axes), place)
+    names = ("reach", "stride", "padding", "places")
+    numbers = (*(Column(name, "1") for name in names), Column("formula"))
+    layers = []
+    for layer in field(entry, "layers", list, place):
+        if not (isinstance(layer, list) and len(layer) == 3 and isinstance(layer[2], list)):
+            raise broken(f"a layer of {place} is no name, op and list of axes")
+        check_row(layer[:2], (Column("layer"), Column("op")), place)
+        for one in layer[2]:
+            if one is not None:
+                check_row(one, numbers, place)
+        layers.append(Field(*frozen(layer)))
+    return Fields(entry["title"], axes, frozen(sizes), tuple(layers))
 
 
 def curve_from(curve: Any, place: str) -> Curve:

@@ -7,6 +7,7 @@ from typing import Any
 
 from botec.report import (
     Column,
+    Fields,
     Figure,
     Figures,
     Layers,
@@ -51,7 +52,7 @@ def section_lines(section: Section, report: Report) -> Iterator[str]:
         elif isinstance(part, Text):
             quoted = part.kind == "formula"
             yield from ((f"    {part.text}" if quoted else escaped(part.text)), "")
-        elif isinstance(part, (Picture, Layers, Lifetimes)):
+        elif isinstance(part, (Picture, Layers, Lifetimes, Fields)):
             yield from (f"*{escaped(part.title)}: a picture; write .html, .svg or .png.*", "")
 
 

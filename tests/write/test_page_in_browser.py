@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from write.in_browser import Opened, disagreements, needed
 
 import botec
 from botec.analyses.count import count
 from botec.analyses.memory import memory
 from botec.devices import device
 from botec.estimate import for_page
-from botec.report import Column, Counted, Figure, Figures, Lifetimes, Lived, Report, Section, Table
+from botec.report import Column, Lifetimes, Lived, Report, Section, Table
+from botec.units import Quantity
 from botec.write.to_json import as_object
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+pytestmark = needed
 MODEL = "mlp:64-32-10"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=BROWSER, args=list(QUIET))
-        yield found
-        found.close()
-
-
-class Opened:
-    """A page with what it said and asked for."""
-
-    def __init__(self, browser: Any, path: Path) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page = browser.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready]", state="attached")
-
-    def raw(self, key: str) -> str:
-        return self.page.locator(f'td[data-key="{key}"]').first.get_attribute("data-raw")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +83,39 @@ def test_a_choice_gives_the_numbers_of_the_command(
         assert opened.raw(key) == str(wanted[key]["counted"]["value"]), key
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_tables_follow_every_control(opened: Opened, seed: int) -> None:
+    draw = random.Random(seed)
+    size, precision = draw.choice([1, 2, 33, 4097]), draw.choice(["fp32", "bf16", "amp-bf16"])
+    optimizer = draw.choice(["adamw", "sgd"])
+    opened.give('[data-choose="precision"]', precision)
+    opened.give('[data-choose="optimizer"]', optimizer)
+    opened.give('[data-type="B"]', str(size))
+    report = as_object(botec.estimate(MODEL, B=size, precision=precision, optimizer=optimizer))
+    section = next(one for one in report["sections"] if one["title"].startswith("Work by kind"))
+    for key, table in zip(("work.kind", "work.module"), section["parts"], strict=True):
+        assert not disagreements(opened.rows(key), table)
+
+
+def test_areas_are_those_of_the_table(opened: Opened) -> None:
+    """The treemap has the table's numbers where the controls stand, saved bytes among them."""
+    figure = opened.page.locator(
+        "figure", has=opened.page.locator("figcaption", has_text="By module")
+    )
+    chart = figure.last.locator(".chart")
+    chart.scroll_into_view_if_needed()
+    figure.last.locator(".chart[data-drawn]").wait_for()
+    opened.give('[data-type="B"]', "512")
+    figure.last.locator("select").select_option(label="saved")
+    rows = opened.rows("work.module")
+    chart.focus()
+    chart.press("ArrowRight")
+    first = next(row for row in rows if row[-1] != "0")
+    wanted = f"{first[0]}: {Quantity(int(first[-1]), 'B')}"
+    assert figure.last.locator("output").inner_text() == wanted
+    assert rows[-1][-1] == str(memory(botec.read(MODEL), B=512).saved().at(B=512))
+
+
 @pytest.mark.parametrize("size", [8, 10**9])
 def test_a_device_says_whether_the_peak_fits(opened: Opened, size: int) -> None:
     card = device("rtx4090")
@@ -121,16 +125,6 @@ def test_a_device_says_whether_the_peak_fits(opened: Opened, size: int) -> None:
     said = opened.page.locator("#verdict")
     assert said.get_attribute("data-fits") == ("yes" if peak <= card.usable else "no")
     assert said.inner_text().startswith("fits" if size == 8 else "does not fit")
-
-
-def test_a_price_multiplies_the_hours_of_a_run(browser: Any, tmp_path: Path) -> None:
-    run = Figure("time.run", "time of the run", "s", Counted(7200.0, None, "estimate"))
-    path = tmp_path / "page.html"
-    section = Section("The run", (Figures(("time.run",)),))
-    Report({"name": "run"}, {}, {"time.run": run}, (section,)).save(str(path))
-    opened = Opened(browser, path)
-    opened.page.locator("#price").fill("2.5")
-    assert opened.page.locator("#cost").inner_text() == "5.00 for the run"
 
 
 TIMELINE = '.chart[aria-label^="Memory over the step"]'

@@ -112,7 +112,7 @@ def answers_of_node(cases: list) -> list[str]:
     script = (
         f"const f = require({json.dumps(str(PAGE / 'evaluate.js'))});"
         "const read = require('fs').readFileSync(0, 'utf8');"
-        "const one = ([text, point]) => { try { return String(f.value(text, point)); }"
+        "const one = ([text, point]) => { try { return String(f.value(text, f.sizes(point))); }"
         " catch (error) { return 'error'; } };"
         "console.log(JSON.stringify(JSON.parse(read).map(one)));"
     )

@@ -18,6 +18,7 @@ from botec.analyses.duration.speeds import (
 )  # fmt: skip
 from botec.analyses.duration.times import BOUNDS, Durations, Share, Work, ideal
 from botec.analyses.figures import Answers, tokens_of
+from botec.analyses.storages import ITSELF
 from botec.analyses.tables import grouping, ordered
 from botec.poly import at
 from botec.program import Program
@@ -142,7 +143,7 @@ def time_sections(timed: Timed, keys: tuple[str, ...]) -> tuple[Section, ...]:
 
 
 def pictured(roof: tuple[Picture, ...]) -> tuple[Section, ...]:
-    words = "Each letter is one kind of op: what it does a second, by its operations a byte."
+    words = "Every kind of op: what it does a second, by its operations a byte."
     return (Section("Roofline", (Text(words), *roof)),) if roof else ()
 
 
@@ -195,22 +196,23 @@ def class_table(timed: Timed) -> Table:
     shares = timed.durations.shares(lambda work: work.name or VIEWS)
     rows = [
         (
-            name, share.calls or share.views, share.seconds, f"{share.seconds / timed.step:.1%}",
-            share.bound, share.operations, share.bytes, share.operations / share.seconds or None,
+            name, share.calls or share.views, share.seconds, 100 * share.seconds / timed.step,
+            share.bound, share.operations, share.bytes, share.operations / share.seconds,
         )
         for name, share in shares.items()
         if share.seconds
     ]  # fmt: skip
     columns = (
-        Column("kind of op"), Column("calls", "1"), Column("time", "s"), Column("share"),
+        Column("kind of op"), Column("calls", "1"), Column("time", "s"), Column("share", "%"),
         Column("bound by"), Column("operations", "flop"), Column("bytes", "B"),
         Column("reached", "flop/s", apart=True),
     )  # fmt: skip
     total = (
         "all", sum(row[1] for row in rows), sum(row[2] for row in rows), "", "",
-        sum(row[5] for row in rows), sum(row[6] for row in rows), None,
+        sum(row[5] for row in rows), sum(row[6] for row in rows),
+        sum(row[5] for row in rows) / timed.step,
     )  # fmt: skip
-    return Table("By kind of op", columns, tuple(rows), total)
+    return Table("By kind of op", columns, tuple(rows), total, "time.kind")
 
 
 def module_table(timed: Timed) -> Table:
@@ -228,18 +230,18 @@ def module_table(timed: Timed) -> Table:
     names = ordered(program.scopes, group, [seconds])
     rows = tuple(
         (
-            name or "(the model itself)",
+            name or ITSELF,
             *(took(by_phase[phase].get(name)) for phase in phases),
             *((seconds[name],) if len(phases) > 1 else ()),
-            f"{seconds[name] / timed.step:.1%}", every[name].bound,
+            100 * seconds[name] / timed.step, every[name].bound,
         )
         for name in names
     )  # fmt: skip
     heads = [Column(phase, "s") for phase in phases]
     heads += [Column("step", "s")] if len(phases) > 1 else []
     totals = [sum(row[place + 1] for row in rows) for place in range(len(heads))]
-    columns = (Column("module"), *heads, Column("share"), Column("bound by"))
-    return Table("By module", columns, rows, ("all", *totals, "", ""))
+    columns = (Column("module"), *heads, Column("share", "%"), Column("bound by"))
+    return Table("By module", columns, rows, ("all", *totals, "", ""), "time.module")
 
 
 def took(share: Share | None) -> float:
@@ -263,7 +265,7 @@ def roofline(timed: Timed) -> Picture:
     up = Column("operations a second", "flop/s")
     return Picture(
         f"{timed.speeds.title}: {timed.computed_in} roof, ridge at {ridge:.0f} operations a byte",
-        Column("operations a byte", "1"), up, (roof, *curves),
+        Column("operations a byte", "1"), up, (roof, *curves), key="time.roofline",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from botec.analyses.reach import Along, Reach
+from botec.analyses.reach.fields import fields
 from botec.analyses.reach.least import least_input
 from botec.analyses.reach.seen import Seen, causal, channels, covered
 from botec.analyses.reach.walk import Misaligned
@@ -94,7 +95,7 @@ def plain(number: Fraction | None) -> float | int | None:
 def section(found: Reach) -> Section:
     """The page."""
     parts: list[Any] = [Text(sentence) for sentence in sentences(found)]
-    parts.append(Figures(tuple(figures(found))))
+    parts += [Figures(tuple(figures(found))), *fields(found)]
     for names, along, rows in distinct(found):
         if rows:
             parts.append(Table(f"Layers, along {names}", COLUMNS, rows))

@@ -1,77 +1,141 @@
-// Draws the report's pictures and works its figures out anew as sizes change. It knows no rule and
-// no formula of its own: all come as data.
+// Answers as sizes change: figures, tables and pictures worked out anew from the formulas that came
+// as data. It knows no rule and no formula of its own.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const asked = { ...data.point };
-  let point = { ...asked };
+  let point = { ...asked }, chosen = { ...data.choice };
+  let place = data.work && data.work.device;
   const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
   const all = (selector) => [...document.querySelectorAll(selector)];
-
-  // -- numbers as people read them ---------------------------------------------------------------
-
-  const THOUSANDS = ["", "k", "M", "G", "T", "P", "E"];
-  const BYTES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  const digits = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
-
-  const small = (number) => (number && Math.abs(number) < 1e-3 ? number.toExponential(2) : String(+number.toPrecision(4)));
-
-  const PARTS = [[1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
-  const tidy = (text) => text.replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, "");
-
-  function short(value, unit) {
-    if (unit === "s" && value && Math.abs(value) < 1) {
-      const [least, sign] = PARTS.find(([one]) => Math.abs(value) >= one) || PARTS.at(-1);
-      return `${(value / least).toPrecision(3)} ${sign}s`;
-    }
-    const [steps, base] = unit === "B" ? [BYTES, 1024] : [THOUSANDS, 1000];
-    let number = Number(value), place = 0;
-    while (Math.abs(number) >= base && place < steps.length - 1) {
-      number /= base;
-      place += 1;
-    }
-    const text = place ? number.toPrecision(4) : small(number);
-    const name = unit === "B" || unit === "1" || unit === "multiplication" || unit === "flop"
-      ? steps[place] : `${steps[place]}${unit}`;
-    return `${text} ${name}`.trim();
-  }
-
-  // -- figures that answer -----------------------------------------------------------------------
-
   const same = (one, other) => Object.keys(one).every((name) => one[name] === other[name]);
-  const drawn = [];
-  let chosen = { ...data.choice };
+  const short = (value, unit) => botecNumber.short(value, data.ladders[unit] || { ladder: [[1, 1, unit]], digits: 4, whole: 1e15 });
+  const PLAIN = ["1", "multiplication", "flop"];
+  const exactly = (value, unit) => `${botecNumber.exact(value)}${PLAIN.includes(unit) ? "" : ` ${unit}`}`;
 
-  function regime(at = point, choice = chosen) {
-    return data.formulas.find((one) => same(choice, one.choice) && botecFormula.holds(one.where, at));
+  // -- what stands where the controls do ---------------------------------------------------------
+
+  const regime = (at = point, choice = chosen) => data.formulas.find((one) => same(choice, one.choice) && botecFormula.holds(one.where, at));
+  const value = (text, at = point) => botecFormula.value(text, botecFormula.sizes(at));
+  const figureAt = (key, at) => {
+    const found = regime(at);
+    return found && key in found.values ? value(data.texts[found.values[key]], at) : null;
+  };
+
+  const given = {};
+  const changed = () => Object.entries(data.work ? data.work.given : {}).some(([name, [, own]]) => (given[name] ?? own) !== own);
+  const moved = () => JSON.stringify(point) !== JSON.stringify(asked) || !same(chosen, data.choice)
+    || Boolean(data.work && place !== data.work.device) || changed();
+
+  // Numbers of the device, over them what the user has given.
+  function constants() {
+    const device = data.work.devices[place];
+    const own = Object.entries(data.work.given).map(([name, [, number]]) => [name, given[name] ?? number]);
+    return { ...device, ...Object.fromEntries(own.filter(([, number]) => number !== null)) };
   }
 
-  // Where the storages of the timeline live: the formulas of what was asked.
-  const home = () => regime(asked, data.choice);
-  const moved = () => JSON.stringify(point) !== JSON.stringify(asked) || !same(chosen, data.choice);
+  // Every figure and every table there is a formula for; what has none here is unknown.
+  function worked() {
+    const found = regime(), figures = {}, tables = {};
+    if (!found) return { figures, tables, found };
+    for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
+    for (const [key, rows] of Object.entries(found.tables)) tables[key] = () => rows.map((row) => row.map((text) => data.texts[text]));
+    if (!data.work) return { figures, tables, found };
+    const refused = !data.work.devices[place].precisions.includes(chosen.precision ?? data.work.devices[place].precisions[0]);
+    if (refused) return { figures: {}, tables, refused };
+    const calls = found.calls.map((row) => data.calls[row]);
+    const sums = botecSums.answers(data.work, constants(), calls, data.texts, point, figures);
+    return { figures: { ...figures, ...sums.figures }, tables, found, sums };
+  }
+
+  let now = { figures: {}, tables: {} };
 
   function answer() {
-    const found = regime();
-    const output = document.getElementById("regime");
-    if (output) output.textContent = found ? `formulas hold for ${found.text}` : "no formula here: read the model so again";
-    for (const place of all("[data-key]")) {
-      const key = place.dataset.key;
-      if (!data.formulas.some((one) => key in one.values)) {
-        place.classList.toggle("stale", data.formulas.length > 0 && moved());
+    now = worked();
+    say();
+    for (const cell of all("[data-key]")) {
+      const key = cell.dataset.key;
+      if (!answers(key)) {
+        cell.classList.toggle("stale", data.formulas.length > 0 && moved());
         continue;
       }
-      const formula = found && found.values[key];
-      const value = formula === undefined ? null : botecFormula.value(formula, point);
-      place.dataset.raw = value === null ? "?" : String(value);
-      place.textContent = value === null ? "?" : short(value, data.units[key]);
-      place.title = value === null ? "" : digits(value);
-      place.classList.toggle("changed", moved());
+      write(cell, now.figures[key] ?? null, data.units[key]);
+      cell.classList.toggle("changed", moved());
     }
-    for (const place of all("[data-size]")) place.textContent = point[place.dataset.size];
-    for (const place of all(".asked")) place.hidden = !moved();
-    for (const place of all("td.formula, .figures td:not(.count):not(.formula)")) place.classList.toggle("stale", moved());
+    for (const table of all("table[data-table]")) retell(table);
+    for (const size of all("[data-size]")) size.textContent = point[size.dataset.size];
+    for (const note of all(".asked")) note.hidden = !moved();
+    for (const cell of all("td.formula, .figures td:not(.count):not(.formula), .figures details, main p.note, main p.warning, main p.no")) {
+      cell.classList.toggle("stale", moved());
+    }
     judge();
     redraw();
+  }
+
+  const answered = new Set(data.formulas.flatMap((one) => Object.keys(one.values)).concat(data.work ? data.work.figures.map(([key]) => key) : []));
+  const answers = (key) => answered.has(key);
+
+  function write(cell, number, unit) {
+    cell.dataset.raw = number === null ? "?" : String(number);
+    cell.textContent = number === null ? "?" : short(number, unit);
+    cell.title = number === null ? "" : exactly(number, unit);
+  }
+
+  function say() {
+    const output = document.getElementById("regime");
+    if (!output) return;
+    output.textContent = now.refused ? `${place} has no ${chosen.precision}`
+      : now.found ? `formulas hold for ${now.found.text}` : "no formula here: read the model so again";
+  }
+
+  // -- tables ------------------------------------------------------------------------------------
+
+  // A table's rows where the controls stand: [[text or number, …], …]; nothing where it has none.
+  function rowsOf(key) {
+    if (now.sums && now.sums.groups[key]) return now.sums.groups[key];
+    return now.tables[key] ? { rows: now.tables[key](), texts: true } : null;
+  }
+
+  function retell(table) {
+    const heads = [...table.tHead.rows[0].cells].map((head) => head.dataset.unit);
+    if (table.dataset.table.startsWith("along ")) return follow(table, heads, table.dataset.table.slice(6));
+    const found = rowsOf(table.dataset.table);
+    table.classList.toggle("stale", !found && moved());
+    if (!found) return;
+    const sums = heads.map(() => null);
+    const number = (text, column) => {
+      const known = found.texts && heads[column] ? (text === "" ? null : value(text)) : text;
+      if (found.texts && heads[column] && known !== null) sums[column] = sums[column] === null ? known : sums[column] + known;
+      return known;
+    };
+    const rows = found.rows.map((row) => row.map(number));
+    const total = found.total || (table.tFoot && ["all", ...sums.slice(1).map((sum) => sum ?? "")]);
+    const body = table.tBodies[0];
+    body.replaceChildren(...rows.filter((row) => row.some((one, column) => heads[column] && one)).map((row) => line(row, heads)));
+    if (table.tFoot && total) table.tFoot.replaceChildren(line(total, heads));
+    table.botecRows = rows;
+  }
+
+  function line(row, heads) {
+    const made = document.createElement("tr");
+    row.forEach((one, column) => {
+      const cell = made.appendChild(document.createElement("td"));
+      if (typeof one === "string") cell.textContent = one;
+      else {
+        cell.className = "flush";
+        write(cell, one, heads[column]);
+      }
+    });
+    return made;
+  }
+
+  // A table along one dimension: its columns are figures, the other dimensions stand as they do.
+  function follow(table, heads, name) {
+    const keys = [...table.tHead.rows[0].cells].map((head) => head.textContent);
+    for (const row of table.tBodies[0].rows) {
+      const at = { ...point, [name]: Number(row.cells[0].dataset.raw) };
+      keys.slice(1).forEach((key, column) => write(row.cells[column + 1], figureAt(key, at), heads[column + 1]));
+    }
   }
 
   // -- devices and prices ------------------------------------------------------------------------
@@ -97,18 +161,29 @@
   }
 
   if (device) device.addEventListener("change", answer);
-  const price = document.getElementById("price");
-  if (price) {
-    price.addEventListener("input", () => {
-      const seconds = Number(document.querySelector('[data-key="time.run"]').dataset.raw);
-      const cost = Number(price.value) * seconds / 3600;
-      document.getElementById("cost").textContent = price.value === "" || !Number.isFinite(cost) ? "" : `${digits(cost.toFixed(2))} for the run`;
+  const where = document.getElementById("place");
+  if (where) {
+    where.addEventListener("change", () => {
+      place = where.value;
+      chosen = { ...chosen, kernels: data.work.devices[place].kernels };
+      answer();
+    });
+  }
+  for (const field of all("[data-given]")) {
+    field.addEventListener("input", () => {
+      const name = field.dataset.given, number = field.value === "" ? null : Number(field.value);
+      if (number !== null && !(number >= Number(field.min || 0))) return;
+      if (number === null) delete given[name];
+      else given[name] = number;
+      answer();
     });
   }
 
+  // -- sizes -------------------------------------------------------------------------------------
+
   const MOST = 1 << 20;
   const toSlide = (size) => Math.round(1000 * Math.log(size) / Math.log(MOST));
-  const fromSlide = (place) => Math.max(1, Math.round(Math.exp(place / 1000 * Math.log(MOST))));
+  const fromSlide = (at) => Math.max(1, Math.round(Math.exp(at / 1000 * Math.log(MOST))));
 
   function set(name, size, from) {
     if (!Number.isSafeInteger(size) || size < 1) return;
@@ -139,6 +214,8 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(() => {
       chosen = { ...data.choice };
+      place = data.work && data.work.device;
+      for (const name of Object.keys(given)) delete given[name];
       for (const [name, size] of Object.entries(asked)) set(name, size);
       answer();
     }));
@@ -147,278 +224,163 @@
   // -- pictures ----------------------------------------------------------------------------------
 
   let printing = false;
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const ink = () => (printing ? "#1b1f24" : colour("--ink"));
-  const paper = () => (printing ? "#ffffff" : colour("--paper"));
-  const SYMBOLS = ["circle", "rect", "triangle", "diamond"], DASHES = ["solid", "dashed", "dotted"];
-  const dotted = (name, points) => points.length === 1 || /measured/i.test(name);
-  const tips = (picture, rows) => [
-    rows[0] && `${picture.across.title} ${short(rows[0].value[0], picture.across.unit || "1")}`,
-    ...rows.slice(0, 12).map((one) => `${one.seriesName}: ${short(one.value[1], picture.up.unit || "1")}`),
-  ].filter(Boolean).join("\n");
-  // Powers of ten around the values where an axis has them.
-  const around = (values) => (values.length ? {
-    min: 10 ** Math.floor(Math.log10(values.reduce((a, b) => Math.min(a, b))) + 1e-9),
-    max: 10 ** Math.ceil(Math.log10(values.reduce((a, b) => Math.max(a, b))) - 1e-9),
-  } : {});
-  const axis = (column, linear, values = []) => ({
-    type: linear ? "value" : "log", name: column.title, nameLocation: "middle", nameGap: 30, scale: true,
-    ...(linear ? {} : around(values)), nameTruncate: { maxWidth: 260 },
-    axisLabel: { formatter: (value) => tidy(short(value, column.unit || "1")), color: ink() },
-    nameTextStyle: { color: ink() }, splitLine: { lineStyle: { opacity: 0.25 } },
+  const drawn = [];
+  const pictures = botecPictures({
+    short, value, limit, field, square, areas,
+    printing: () => printing,
+    // Where the storages of the timeline live: the formulas of what was asked.
+    atHome: () => Boolean(regime(asked, data.choice)) && regime(asked, data.choice) === regime(),
+    live: (picture) => (picture.key ? roofline(picture) : picture.curves.some((one) => one.key) ? growth(picture) : picture),
+    placeOf: (picture) => document.querySelector(`[data-picture="${data.pictures.indexOf(picture)}"]`),
   });
-  const legend = () => ({ type: "scroll", top: 0, textStyle: { color: ink() }, pageTextStyle: { color: ink() } });
-  const COLOURS = ["#3568a8", "#c2571a", "#2e7d4f", "#8b4a9c", "#b03a48", "#5c6b73", "#8a6d00", "#00798c", "#7a5230", "#5a57c4"];
-  // Bytes divide evenly in powers of two.
-  const ticks = (most, unit) => (unit === "B" && most > 0 ? 2 ** Math.floor(Math.log2(most / 3)) : undefined);
-  const plainTip = (rows) => rows.map((row) => row.map(String).join(": ")).join("\n");
-  const tooltip = (more) => ({ renderMode: "richText", confine: true, ...more });
 
-  const OPTIONS = {
-    curves(picture) {
-      const points = picture.curves.map((one) => one.points.filter(([across, up]) => across !== null && up !== null
-        && (picture.linear || (across > 0 && up > 0))));
-      const single = points.map((list) => list.length === 1);
-      return {
-        tooltip: tooltip({ trigger: single.every(Boolean) ? "item" : "axis", order: "valueDesc",
-          formatter: (given) => tips(picture, [given].flat()) }),
-        legend: legend(),
-        grid: { left: 84, right: 30, top: 60, bottom: 60 },
-        xAxis: { ...axis(picture.across, picture.linear), ...(picture.linear ? {} : { min: "dataMin", max: "dataMax" }) },
-        yAxis: { ...axis(picture.up, picture.linear, points.flat().map((one) => one[1])), nameGap: 62 },
-        dataZoom: [{ type: "inside", filterMode: "none" }],
-        series: picture.curves.map((one, place) => ({
-          type: dotted(one.name, points[place]) ? "scatter" : "line", name: one.name, data: points[place],
-          symbol: SYMBOLS[place % SYMBOLS.length], symbolSize: dotted(one.name, points[place]) ? 9 : 6,
-          showSymbol: points[place].length < 40, lineStyle: { type: DASHES[Math.floor(place / COLOURS.length) % 3] },
-        })),
-      };
-    },
-    layers(picture) {
-      const most = heights(picture).reduce((a, b) => Math.max(a, b), 0), step = ticks(most, picture.up.unit);
-      const near = picture.limit && picture.limit[0] < 1.5 * most;
-      const ceiling = Math.max(most, near ? picture.limit[0] : 0);
-      const label = (text, more) => ({ label: { formatter: text, color: ink(), ...more } });
-      const marks = picture.marks.map(([moment, text]) => ({ xAxis: moment, ...label(text) }));
-      const limit = near ? [{ yAxis: picture.limit[0], ...label(picture.limit[1], { position: "insideEndTop" }) }] : [];
-      const top = picture.top ? [{ xAxis: picture.top[0], ...label(picture.top[1], { distance: 18 }) }] : [];
-      return {
-        tooltip: tooltip({ trigger: "axis", valueFormatter: (value) => short(value, picture.up.unit) }),
-        legend: legend(),
-        grid: { left: 84, right: 40, top: 70, bottom: 70 },
-        xAxis: { type: "value", name: "moment", nameLocation: "middle", nameGap: 30, min: "dataMin", max: "dataMax" },
-        yAxis: { ...axis(picture.up, true), scale: false, nameGap: 62, interval: step, max: step ? Math.ceil(ceiling / step) * step : undefined },
-        dataZoom: [{ type: "inside" }, { type: "slider", height: 16, bottom: 8 }],
-        series: picture.layers.map((one, place) => ({
-          type: "line", name: one.name, stack: "pile", step: "end", areaStyle: { opacity: 0.9 }, lineStyle: { width: 0 },
-          ...(ROLES[one.name] ? { itemStyle: { color: ROLES[one.name] } } : {}),
-          showSymbol: false, sampling: "max", data: one.points,
-          markLine: place ? undefined : { symbol: "none", silent: true, data: [...marks, ...limit, ...top] },
-        })),
-      };
-    },
-    lifetimes(picture) {
-      const sizes = sizesOf(picture);
-      const laid = stacked(picture, sizes);
-      for (const place of all(`[data-picture="${data.pictures.indexOf(picture)}"]`)) place.dataset.most = Math.max(...laid.total.map((one) => one[1]));
-      const room = limit() || picture.limit;
-      const roles = [...new Set(picture.storages.role)];
-      const most = Math.max(laid.most, ...laid.total.map((one) => one[1]));
-      const lines = picture.marks.map(([moment, text]) => ({ xAxis: moment, label: { formatter: text, color: ink() } }));
-      if (picture.top) lines.push({ xAxis: picture.top[0], label: { formatter: picture.top[1], color: ink(), distance: 18 } });
-      const near = room && room[0] < 1.5 * most;
-      const step = ticks(most, "B"), ceiling = Math.max(most, near ? room[0] : 0);
-      if (near) lines.push({ yAxis: room[0], label: { formatter: room[1], color: ink(), position: "insideEndTop" } });
-      return {
-        tooltip: tooltip({ trigger: "item", formatter: (one) => tell(picture, sizes, one) }),
-        legend: legend(),
-        grid: { left: 84, right: 40, top: 70, bottom: 70 },
-        xAxis: { type: "value", name: "moment (an op, a birth or a death each)", nameLocation: "middle", nameGap: 28, min: 0, max: picture.end, axisLabel: { color: ink() }, nameTextStyle: { color: ink() } },
-        yAxis: { ...axis(picture.up, true), scale: false, min: 0, nameGap: 60, interval: step, max: step ? Math.ceil(ceiling / step) * step : undefined },
-        dataZoom: [
-          { type: "inside", filterMode: "none" }, { type: "slider", height: 16, bottom: 8, filterMode: "none" },
-          { type: "inside", yAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "shift", moveOnMouseWheel: false },
-        ],
-        series: [
-          { type: "line", name: "all that is alive", data: laid.total, step: "middle", showSymbol: false, silent: true, z: 1,
-            lineStyle: { width: 1, color: ink() }, itemStyle: { color: "#8a8f98" }, areaStyle: { color: "#8a8f98", opacity: 0.35 },
-            markLine: { symbol: "none", silent: true, lineStyle: { color: ink(), opacity: 0.6 }, data: lines } },
-          ...roles.map((role) => ({
-            type: "custom", name: picture.texts[role], clip: true, z: 2, itemStyle: { color: ROLES[picture.texts[role]] },
-            encode: { x: [0, 1], y: [2, 3] },
-            data: laid.paths.flatMap((path, number) => (picture.storages.role[number] === role
-              ? [{ value: [picture.storages.born[number], picture.storages.died[number], laid.low[number], laid.high[number], number] }] : [])),
-            renderItem: (_, api) => outline(laid.paths[api.value(4)], sizes[api.value(4)], picture.storages.died[api.value(4)], api),
-          })),
-        ],
-      };
-    },
-    tree(picture, chosen) {
-      const { unit, values } = picture.measures[chosen];
-      return {
-        tooltip: tooltip({ formatter: (one) => plainTip([[one.name || picture.title, short(one.value, unit)]]) }),
-        series: [{
-          type: "treemap", name: chosen, roam: false, nodeClick: "zoomToNode", leafDepth: 3,
-          left: 0, right: 0, top: 0, bottom: 34, itemStyle: { borderColor: paper(), borderWidth: 1, gapWidth: 1 },
-          label: { color: "#fff", lineHeight: 16, formatter: (one) => `${one.name}\n${short(one.value, unit)}` },
-          upperLabel: { show: true, height: 20, color: ink(), formatter: (one) => (one.name ? `${one.name}  ${short(one.value, unit)}` : "") },
-          levels: [{ upperLabel: { show: false } }], visibleMin: 200,
-          breadcrumb: { show: true, bottom: 4 }, data: nested(picture.paths, values),
-        }],
-      };
-    },
-  };
+  // Curves of figures along one dimension, and where in it the controls stand.
+  function growth(picture) {
+    const name = picture.across.title;
+    if (!data.formulas.length) return picture;
+    const curves = picture.curves.map((one) => ({
+      ...one, points: one.points.map(([size]) => [size, Number(figureAt(one.key, { ...point, [name]: size }) ?? NaN)]),
+    }));
+    return { curves, here: point[name] };
+  }
 
-  const ROLES = {
-    parameter: "#4c78a8", buffer: "#9ecae9", optimizer: "#b279a2", gradient: "#e45756", input: "#72b7b2",
-    activation: "#f58518", temporary: "#54a24b",
-  };
+  // Dots of what kinds of op reach, under the roof of the device.
+  function roofline(picture) {
+    if (!now.sums) return picture;
+    const dots = now.sums.groups[picture.key].rows.filter(([, across, up]) => across > 0 && up > 0 && Number.isFinite(across));
+    const { peaks, bandwidth } = data.work.devices[place], peak = peaks[now.sums.type];
+    if (!peak || !bandwidth) return { curves: dots.map(([name, ...at]) => ({ name, points: [at] })) };
+    const ridge = peak / bandwidth, sizes = dots.map((one) => one[1]);
+    const caption = document.querySelector(`[data-picture="${data.pictures.indexOf(picture)}"]`).parentElement.querySelector("figcaption");
+    caption.textContent = `${place}: ${now.sums.type} roof, ridge at ${short(Math.round(ridge), "1")} operations a byte`;
+    const ends = [Math.min(...sizes, ridge / 10), ridge, Math.max(...sizes, ridge * 10)];
+    const roof = { name: `roof of ${place}, ${now.sums.type}`, points: ends.map((size) => [size, Math.min(peak, bandwidth * size)]) };
+    return { curves: [roof, ...dots.map(([name, ...at]) => ({ name, points: [at] }))] };
+  }
 
-  const heights = (pile) => pile.layers.length ? pile.layers[0].points.map((_, place) => pile.layers.reduce((all, one) => all + (one.points[place]?.[1] || 0), 0)) : [];
+  // The areas of modules: those of the table beside them where it was worked out anew.
+  function areas(picture, measure) {
+    const table = picture.key && document.querySelector(`table[data-table="${CSS.escape(picture.key)}"]`);
+    const { place: column, values } = picture.measures[measure];
+    if (!table || !table.botecRows) return { paths: picture.paths, values };
+    return { paths: table.botecRows.map((row) => row[0]), values: table.botecRows.map((row) => Number(row[column] ?? 0)) };
+  }
 
-  // Bytes of every storage where the controls stand; as asked where its formulas do not hold.
-  const answersHere = () => home() && home() === regime();
-  function sizesOf(picture) {
-    if (!answersHere()) return picture.storages.bytes;
-    const known = new Map();
-    return picture.storages.formula.map((place) => {
-      if (!known.has(place)) known.set(place, Number(botecFormula.value(picture.texts[place], point)));
-      return known.get(place);
+  // Which part of the input the chosen place of the chosen layer sees, axis by axis.
+  function field(picture) {
+    const layer = picture.layers[picture.layer ?? picture.layers.length - 1];
+    const axes = layer.axes.map((one, axis) => {
+      const size = picture.size ?? picture.sizes[axis];
+      if (!one) return { name: picture.axes[axis], size, from: 0, to: size, centre: size / 2, centres: [] };
+      const [reach, stride, padding, made, places] = one;
+      const known = places || size === picture.sizes[axis];
+      const count = places ? Math.max(0, Number(botecFormula.value(places, { size: BigInt(size) }))) : known ? made : 0;
+      if (!known) return { name: picture.axes[axis], size, from: 0, to: size, centre: size / 2, centres: [], unknown: true };
+      const middle = Math.min(Math.max(Math.floor((count - 1) / 2) + (picture.shift?.[axis] ?? 0), 0), Math.max(count - 1, 0));
+      const first = -padding + reach / 2, from = middle * stride - padding;
+      const centres = Array.from({ length: Math.min(count, 64) }, (_, at) => first + stride * (count > 64 ? Math.floor(at * (count - 1) / 63) : at));
+      return { name: picture.axes[axis], size, count, middle, from, to: from + reach, reach, centre: from + reach / 2, centres };
     });
+    return { layer, axes };
   }
 
-  // Storages on each other: what dies lets those above it down.
-  function stacked(picture, sizes) {
-    const { born, died } = picture.storages;
-    const events = born.flatMap((moment, number) => [[moment, 1, number], [died[number], 0, number]]);
-    events.sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
-    const pile = [], paths = born.map(() => []), low = [], high = [];
-    let top = 0, most = 0;
-    const stand = (number, moment, base) => {
-      paths[number].push([moment, base]);
-      low[number] = Math.min(low[number] ?? base, base);
-      high[number] = Math.max(high[number] ?? 0, base + sizes[number]);
+  // A grid whose cells are as high as they are wide.
+  function square(picture, wide, high) {
+    const box = document.querySelector(`[data-picture="${data.pictures.indexOf(picture)}"]`);
+    const room = [box.clientWidth - 124, box.clientHeight - 100], scale = Math.min(room[0] / wide, room[1] / high);
+    return { left: 84, top: 40, width: wide * scale, height: high * scale, right: undefined, bottom: undefined };
+  }
+
+  function draw(box) {
+    const picture = data.pictures[+box.dataset.picture];
+    const chart = charts.init(box, dark() ? "dark" : null, { renderer: "canvas" });
+    const show = () => {
+      chart.setOption({ backgroundColor: "transparent", animation: false, color: pictures.COLOURS,
+        ...pictures.OPTIONS[picture.kind](picture, box.chosen) }, true);
+      if (picture.kind === "fields") box.nextElementSibling.textContent = sees(picture);
     };
-    for (const [moment, birth, number] of events) {
-      if (moment >= picture.end && !birth) continue;
-      if (birth) {
-        stand(number, moment, top);
-        pile.push(number);
-        top += sizes[number];
-        most = Math.max(most, top);
-        continue;
-      }
-      const place = pile.indexOf(number);
-      pile.splice(place, 1);
-      top -= sizes[number];
-      for (const above of pile.slice(place)) stand(above, moment, paths[above].at(-1)[1] - sizes[number]);
-    }
-    const live = answersHere();
-    const total = picture.total.map(([moment, bytes, formula]) => [
-      moment, live ? Number(botecFormula.value(picture.texts[formula], point)) : bytes,
-    ]);
-    return { paths, low, high, most, total };
-  }
-
-  function outline(path, size, died, api) {
-    const bottom = [], top = [];
-    path.forEach(([moment, base], place) => {
-      const next = place + 1 < path.length ? path[place + 1][0] : died;
-      bottom.push(api.coord([moment, base]), api.coord([next, base]));
-      top.push(api.coord([moment, base + size]), api.coord([next, base + size]));
-    });
-    return {
-      type: "polygon", shape: { points: [...bottom, ...top.reverse()] },
-      style: { fill: api.visual("color"), stroke: paper(), lineWidth: bottom[0][1] - top[0][1] > 4 ? 0.5 : 0 },
-      emphasis: { style: { stroke: ink(), lineWidth: 2 } },
-    };
-  }
-
-  function tell(picture, sizes, one) {
-    if (one.seriesType !== "custom") return "";
-    const number = one.value[4], { storages, texts } = picture;
-    const word = (name) => texts[storages[name][number]];
-    return [
-      `${short(sizes[number], "B")} · ${word("role")} · ${word("module")}`,
-      [word("op") && `made by ${word("op")}`, word("shape")].filter(Boolean).join(", "), word("why"),
-      `alive from moment ${storages.born[number]} to ${storages.died[number]}`,
-    ].filter(Boolean).join("\n");
-  }
-
-  // Module paths with dots as branches of a tree; a module's own share is a leaf beside its parts.
-  function nested(paths, values) {
-    const root = { children: new Map() };
-    for (const [place, path] of paths.entries()) {
-      const value = values[place];
-      if (!(value > 0)) continue;
-      let here = root;
-      for (const name of path.split(".")) {
-        if (!here.children.has(name)) here.children.set(name, { name, children: new Map() });
-        here = here.children.get(name);
-      }
-      here.own = value;
-    }
-    const closed = (node) => {
-      const children = [...node.children.values()].map(closed);
-      if (!children.length) return { name: node.name, value: node.own };
-      if (node.own) children.push({ name: `${node.name} itself`, value: node.own });
-      return { name: node.name, children };
-    };
-    return fewer([...root.children.values()].map(closed), sum);
-  }
-
-  // The largest parts of a module one by one, the others in one area: areas nobody can see are none.
-  const MOST_AREAS = 400;
-  function fewer(nodes, size) {
-    const order = nodes.map((one) => (one.children ? { ...one, children: fewer(one.children, size) } : one));
-    if (order.length <= MOST_AREAS) return order;
-    order.sort((a, b) => size(b) - size(a));
-    const rest = order.slice(MOST_AREAS);
-    return [...order.slice(0, MOST_AREAS), { name: `${rest.length} more`, value: rest.reduce((all, one) => all + size(one), 0) }];
-  }
-
-  function draw(place) {
-    const picture = data.pictures[+place.dataset.picture];
-    const chart = charts.init(place, dark() ? "dark" : null, { renderer: "canvas" });
-    const show = (chosen) => chart.setOption({
-      backgroundColor: "transparent", animation: false, color: COLOURS,
-      ...OPTIONS[picture.kind](picture, chosen),
-    }, true);
-    if (picture.kind === "tree") {
-      const choice = document.createElement("select");
-      choice.setAttribute("aria-label", "areas show");
-      for (const name of Object.keys(picture.measures)) choice.add(new Option(name, name));
-      if ("all" in picture.measures) choice.value = "all";
-      place.chosen = choice.value;
-      choice.addEventListener("change", () => show(place.chosen = choice.value));
-      place.before(choice);
-      show(choice.value);
-    } else {
+    if (picture.kind === "tree") chooser(box, "areas show", Object.keys(picture.measures), "all" in picture.measures ? "all" : undefined, (name) => {
+      box.chosen = name;
       show();
-    }
-    addEventListener("resize", () => chart.resize());
-    place.dataset.drawn = "yes";
-    const again = () => show(place.chosen);
-    drawn.push({ picture, show: again });
-    place.addEventListener("keydown", reader(place, chart, picture));
+    });
+    else if (picture.kind === "fields") {
+      chooser(box, "layer", picture.layers.map((one) => one.layer), picture.layers.at(-1).layer, (_, place) => {
+        [picture.layer, picture.shift] = [place, []];
+        show();
+      });
+      sizer(box, picture, show);
+    } else show();
+    addEventListener("resize", () => {
+      chart.resize();
+      if (picture.kind === "fields") show();
+    });
+    box.dataset.drawn = "yes";
+    drawn.push({ picture, show });
+    box.addEventListener("keydown", picture.kind === "fields" ? mover(picture, show) : reader(box, chart, picture));
     return chart;
   }
 
-  // Only timelines have formulas of their own; many moves of a slider make one drawing.
+  function chooser(box, label, names, first, choose) {
+    const choice = document.createElement("select");
+    choice.setAttribute("aria-label", label);
+    names.forEach((name, at) => choice.add(new Option(name, at)));
+    if (first !== undefined) choice.selectedIndex = names.lastIndexOf(first);
+    choice.addEventListener("change", () => choose(names[choice.selectedIndex], choice.selectedIndex));
+    box.before(choice);
+    choose(names[choice.selectedIndex], choice.selectedIndex);
+  }
+
+  function sizer(box, picture, show) {
+    const label = document.createElement("label"), typed = document.createElement("input");
+    Object.assign(typed, { type: "number", min: 1, step: 1, value: picture.sizes[0], className: "size" });
+    label.append(" input size ", typed);
+    typed.addEventListener("input", () => {
+      if (!Number.isSafeInteger(+typed.value) || typed.value < 1) return;
+      picture.size = +typed.value;
+      show();
+    });
+    box.before(label);
+  }
+
+  function sees(picture) {
+    const { layer, axes } = field(picture);
+    const parts = axes.map((one) => (one.unknown ? `an unknown part of ${one.name} at this size` : one.count === undefined ? `all of ${one.name}`
+      : one.count === 0 ? `nothing: ${one.name} = ${one.size} leaves it no place`
+        : `${one.name} ${one.from} to ${one.to - 1} (${one.reach} places of ${one.size}), place ${one.middle} of ${one.count}`));
+    return `${layer.layer} (${layer.op}) sees ${parts.join("; ")}`;
+  }
+
+  // Arrow keys move the place whose field is shown.
+  function mover(picture, show) {
+    const steps = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, -1], ArrowRight: [-1, 1] };
+    return (event) => {
+      const step = steps[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const axis = step[0] < 0 ? picture.axes.length - 1 : 0;
+      const shift = [...picture.axes.keys()].map((one) => picture.shift?.[one] ?? 0);
+      shift[axis] += step[1];
+      picture.shift = shift;
+      show();
+    };
+  }
+
+  // Many moves of a slider make one drawing.
   let waiting = false;
   function redraw() {
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      for (const one of drawn) if (one.picture.kind === "lifetimes") one.show();
+      const live = (one) => one.kind === "lifetimes" || one.key || (one.curves || []).some((curve) => curve.key);
+      for (const one of drawn) if (live(one.picture)) one.show();
     });
   }
 
   // A chart by keyboard: left and right along a curve, up and down from curve to curve.
-  function reader(place, chart, picture) {
+  function reader(box, chart, picture) {
     let series = picture.kind === "lifetimes" ? 1 : 0, at = -1;
-    const output = place.nextElementSibling;
+    const output = box.nextElementSibling;
     return (event) => {
       const list = chart.getOption().series, step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -439,27 +401,21 @@
   function said(picture, series, one) {
     if (!one) return "";
     if (picture.kind === "lifetimes" && series.type === "custom") {
-      return tell(picture, sizesOf(picture), { seriesType: "custom", value: one.value });
+      return pictures.tell(picture, pictures.sizesOf(picture), { seriesType: "custom", value: one.value });
     }
-    if (picture.kind === "tree") return `${one.name}: ${short(sum(one), picture.measures[series.name].unit)}`;
+    if (picture.kind === "tree") return `${one.name}: ${short(pictures.sum(one), picture.measures[series.name].unit)}`;
     const across = picture.across || { title: "moment", unit: "1" };
     const up = (picture.curves || picture.layers || []).length ? picture.up : { unit: "B" };
     return `${series.name}: ${across.title} ${short(one[0], across.unit || "1")}, ${short(one[1], up.unit || "1")}`;
   }
-  const sum = (node) => node.value ?? (node.children || []).reduce((all, one) => all + sum(one), 0);
 
   // The rows of a long table, once somebody wants them.
   function unfold(folded) {
     const { units, rows } = data.pictures[+folded.dataset.rest];
     const body = folded.querySelector("tbody"), made = document.createDocumentFragment();
     for (const row of rows) {
-      const line = made.appendChild(document.createElement("tr"));
-      row.forEach((value, place) => {
-        const cell = line.appendChild(document.createElement("td"));
-        const number = typeof value === "number" && units[place];
-        cell.textContent = value === null ? "?" : number ? short(value, units[place]) : value;
-        if (number) [cell.className, cell.title] = ["flush", digits(value)];
-      });
+      const parts = row.map((one, column) => (one === null ? "?" : typeof one === "number" && !units[column] ? String(one) : one));
+      made.appendChild(line(parts, units));
     }
     body.replaceChildren(made);
   }
@@ -471,7 +427,7 @@
       if (entry.isIntersecting && !entry.target.dataset.drawn) draw(entry.target);
     }
   }, { rootMargin: "200px" });
-  for (const place of all(".chart")) watch.observe(place);
+  for (const box of all(".chart")) watch.observe(box);
   const print = (starts) => {
     printing = starts;
     all(".chart:not([data-drawn])").forEach(draw);

@@ -1,0 +1,97 @@
+"""What a page's controls need: formulas, calls and devices as data, every text once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from botec.report import Formulas, Report
+from botec.write.to_json import plain
+
+KERNELS = "kernels"  # a choice that the device makes, not the user
+
+
+class Words:
+    """Texts by their place in one list."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        """Where a text stands."""
+        return self.places.setdefault(text, len(self.places))
+
+    def row(self, cells: Sequence[str | int]) -> list[int]:
+        """A row: its texts by their places, whole numbers as they are."""
+        return [cell if isinstance(cell, int) else self.place(cell) for cell in cells]
+
+
+def controls(report: Report) -> dict[str, Any]:
+    """The data by which a page answers."""
+    words = Words()
+    rows: dict[tuple[Any, ...], int] = {}
+    formulas = [formulas_data(one, report, words, rows) for one in report.formulas]
+    calls = [words.row(row) for row in rows]
+    return {
+        "point": dimensions(report),
+        "choice": choice_of(report),
+        "formulas": formulas,
+        "calls": calls,
+        "devices": plain(report.devices),
+        "work": work_data(report),
+        "texts": list(words.places),
+    }
+
+
+def formulas_data(
+    one: Formulas, report: Report, words: Words, rows: dict[tuple[Any, ...], int]
+) -> dict[str, Any]:
+    """Formulas with the choice each is for; equal calls of all of them stand in one list."""
+    return {
+        "text": one.text,
+        "where": plain(one.where),
+        "values": {key: words.place(text) for key, text in one.values.items()},
+        "choice": {**choice_of(report), **one.choice},
+        "tables": {key: [words.row(row) for row in table] for key, table in one.tables.items()},
+        "calls": [rows.setdefault(row, len(rows)) for row in one.calls],
+    }
+
+
+def work_data(report: Report) -> dict[str, Any] | None:
+    """The sums over calls, with the phases there are."""
+    if report.work is None:
+        return None
+    phases = dict.fromkeys(row[2] for one in report.formulas for row in one.calls)
+    groups = {key: asdict(group) for key, group in report.work.groups.items()}
+    return {**plain({**vars(report.work), "groups": groups}), "phases": list(phases)}
+
+
+def choice_of(report: Report) -> dict[str, str]:
+    """What the report's own setting chose, of all that its formulas know otherwise."""
+    varied = {name for one in report.formulas for name in one.choice}
+    own = {name: str(report.setting.get(name)) for name in sorted(varied - {KERNELS})}
+    if report.work is not None:
+        own[KERNELS] = report.work.devices[report.work.device][KERNELS]
+    return own
+
+
+def choices(report: Report) -> dict[str, list[str]]:
+    """The choices a page can offer, its own first."""
+    known = [choice_of(report), *(one.choice for one in report.formulas)]
+    found = {name: [one[name] for one in known if name in one] for name in choice_of(report)}
+    return {name: list(dict.fromkeys(values)) for name, values in found.items() if name != KERNELS}
+
+
+def live_devices(report: Report) -> list[str]:
+    """The devices that times can be worked out for, the report's own first."""
+    if report.work is None:
+        return []
+    own = report.work.device
+    return [own, *sorted(name for name in report.work.devices if name != own)]
+
+
+def dimensions(report: Report) -> dict[str, int]:
+    """The sizes the report was asked at."""
+    found = report.setting.get("dimensions") or {}
+    return {str(name): int(size) for name, size in found.items()}
