@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from measure.planted import PLANTED
+from measure.planted import PLANTED, linear_backward, wrong
 from torch import nn
+from torch.nn import functional
 
 from botec.measure.gradients import check_gradients
 from botec.measure.kinks import kinks_between
 from botec.measure.realise import Step, realise
 from botec.read.doors import open_source
 
-FEW = 44  # forward passes for a network of six tensors: 4 for each and 20
+FEW = 50  # forward passes for a network of six tensors, up to four of them wrong
 
 
 def step_of(model: nn.Module, *shape: int) -> Step:
@@ -65,7 +68,34 @@ class Steep(nn.Module):
         return self.last(torch.sin(1e3 * (hidden - hidden.mean(0))))
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(Edge, (5, 4)), (Steep, (16, 6))])
+class Nothing(nn.Module):
+    """A branch that begins as nothing, added to zeros under a ReLU, as residual blocks are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.branch = nn.Linear(6, 8), nn.Linear(8, 8)
+        self.product = functional.linear
+        nn.init.zeros_(self.branch.weight)
+        nn.init.zeros_(self.branch.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(self.first(x))
+        return torch.relu(hidden + self.product(hidden, self.branch.weight, self.branch.bias))
+
+
+def test_a_mistake_on_a_corner_is_one() -> None:
+    def backward(g: Any, x: Any, w: Any, b: Any) -> Any:
+        inward, weight, bias = linear_backward(g, x, w, b)
+        return inward, weight, 2 * bias
+
+    torch.manual_seed(0)
+    model = Nothing()
+    model.product = wrong(functional.linear, backward)
+    found = check_gradients(step_of(model, 5, 6))
+    assert [name for one in found.wrong for name in one.names] == ["branch.bias"]
+
+
+@pytest.mark.parametrize(("kind", "shape"), [(Nothing, (5, 6)), (Edge, (5, 4)), (Steep, (16, 6))])
 def test_corners_and_rounding_are_no_mistakes(kind: type[nn.Module], shape: tuple[int]) -> None:
     torch.manual_seed(0)
     assert not check_gradients(step_of(kind(), *shape)).wrong
