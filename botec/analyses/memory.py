@@ -43,7 +43,8 @@ class Memory:
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Bytes of every storage at the point."""
-        return tuple(at(storage.bytes, self.point) for storage in self.stream.storages)
+        known = {size: at(size, self.point) for size in {s.bytes for s in self.stream.storages}}
+        return tuple(known[storage.bytes] for storage in self.stream.storages)
 
     def peak(self, **values: Any) -> Any:
         """Bytes at the peak, at other values of the dimensions too: numbers or numpy arrays.
@@ -55,33 +56,31 @@ class Memory:
     @cached_property
     def fullest(self) -> Peak:
         """The first moment at which most bytes are alive."""
-        live = most = 0
-        best = 0
-        for event, (kind, index, _) in enumerate(self.stream.events()):
-            if kind == BIRTH:
-                live += self.sizes[index]
-                if live > most:
-                    most, best = live, event
-            elif kind == DEATH:
-                live -= self.sizes[index]
-        return self.moment(best, most)
+        import numpy as np
+
+        kinds, index, _ = self.stream.columns()
+        small = sum(self.sizes) < LARGEST
+        sizes = np.array([*self.sizes, 0], dtype=np.int64 if small else object)
+        index[(kinds != BIRTH) & (kinds != DEATH)] = -1
+        live = np.cumsum(np.where(kinds == DEATH, -sizes[index], sizes[index]))
+        best = int(live.argmax()) if len(live) else 0
+        most = int(live[best]) if len(live) else 0
+        return self.moment(best, most) if most > 0 else self.moment(0, 0)
 
     def moment(self, at_event: int, total: int) -> Peak:
         """Who is alive right after an event, and what was running."""
-        alive: dict[int, None] = {}
+        import numpy as np
+
+        kinds, index, scopes = (row[: at_event + 1] for row in self.stream.columns())
+        dead = set(index[kinds == DEATH].tolist())
+        alive = tuple(number for number in index[kinds == BIRTH].tolist() if number not in dead)
+        marks, ops = np.flatnonzero(kinds == PHASE), np.flatnonzero(kinds == OP)
         phase, op, scope = "start", "", 0
-        for event, (kind, index, where) in enumerate(self.stream.events()):
-            if event > at_event:
-                break
-            if kind == PHASE:
-                phase = PHASES[index] if index < len(PHASES) else "end"
-            elif kind == OP:
-                op, scope = self.stream.calls[index].op, where
-            elif kind == BIRTH:
-                alive[index] = None
-            else:
-                alive.pop(index, None)
-        return Peak(total, at_event, phase, op, scope, tuple(alive))
+        if len(marks):
+            phase = [*PHASES, "end"][index[marks[-1]]]
+        if len(ops):
+            op, scope = self.stream.calls[index[ops[-1]]].op, int(scopes[ops[-1]])
+        return Peak(total, at_event, phase, op, scope, alive)
 
     def by_role(self) -> dict[str, int]:
         """The bytes at the peak by role; they add up to it."""
@@ -104,6 +103,24 @@ class Memory:
             return peak_envelope(self.stream)
         alive = (self.stream.storages[number] for number in self.fullest.alive)
         return (plain(sum((as_poly(s.bytes) for s in alive if s.role == role), as_poly(0))),)
+
+    def states(self) -> int:
+        """Bytes of weights and buffers, a gradient for each trained weight, and the optimizer's."""
+        trained = (one for one in self.program.parameters if one.trainable)
+        gradients = sum(at(one.tensor.bytes, {}) for one in trained)
+        rows = zip(self.stream.storages, self.sizes, strict=True)
+        kept = sum(size for storage, size in rows if storage.role == "optimizer")
+        return weight_bytes(self.program) + gradients + kept
+
+    def outputs(self) -> int:
+        """Bytes of everything an op of the forward pass gives out for the batch."""
+        found, forward = 0, False
+        for kind, index, _ in self.stream.events():
+            if kind == PHASE:
+                forward = index == PHASES.index("forward")
+            elif forward and kind == BIRTH and self.stream.storages[index].name != "workspace":
+                found += self.sizes[index]
+        return found
 
     def saved(self) -> Any:
         """Bytes kept from the forward pass for the backward pass, as a formula."""

@@ -33,6 +33,11 @@ class Ruling:
         """The rule's answer in counts."""
         return self.given / self.counted if self.counted else None
 
+    @property
+    def error(self) -> float | None:
+        """How far the rule is off, as a share of the count."""
+        return None if self.ratio is None else self.ratio - 1
+
 
 def rulings(
     answers: Answers, figures: Mapping[str, Figure], rules: Mapping[str, Rule]
@@ -43,7 +48,7 @@ def rulings(
         if not rule.beside:
             continue
         values = [words[word] for word in rule.parameters]
-        counted = beside(rule.beside, answers, figures)
+        counted = beside(rule.beside, words, figures)
         if counted is None or any(value is None for value in values):
             continue
         title, count = counted
@@ -53,7 +58,7 @@ def rulings(
 
 
 def beside(
-    key: str, answers: Answers, figures: Mapping[str, Figure]
+    key: str, words: Vocabulary, figures: Mapping[str, Figure]
 ) -> tuple[str, float | int] | None:
     """Title and count of the figure a rule stands beside; ``None`` where this network has none."""
     if key in figures:
@@ -62,55 +67,52 @@ def beside(
             return None
         return figures[key].title, counted.value
     if key in COUNTS:
-        return COUNTS[key](answers)
+        return COUNTS[key](words)
     return None
 
 
-def attention_flops(answers: Answers) -> tuple[str, int] | None:
+def attention_flops(words: Vocabulary) -> tuple[str, int] | None:
     """Operations of the forward pass's fused attention."""
-    kinds = answers.here.by_kind("flops", ("forward",))
+    kinds = words.answers.here.by_kind("flops", ("forward",))
     if "attention" not in kinds:
         return None
-    return "operations of attention, forward", at(kinds["attention"].value, answers.program.asked)
+    return "operations of attention, forward", at(kinds["attention"].value, words.program.asked)
 
 
-def peak_to_infer(answers: Answers) -> tuple[str, int] | None:
+def peak_to_infer(words: Vocabulary) -> tuple[str, int] | None:
     """The peak of inference in numbers of the weights' type."""
-    return None if answers.program.setting.train else peak_numbers(answers)
+    return None if words.program.setting.train else peak_numbers(words)
 
 
-def peak_to_train(answers: Answers) -> tuple[str, int] | None:
+def peak_to_train(words: Vocabulary) -> tuple[str, int] | None:
     """The peak of training in numbers of the weights' type."""
-    return peak_numbers(answers) if answers.program.setting.train else None
+    return peak_numbers(words) if words.program.setting.train else None
 
 
-def peak_numbers(answers: Answers) -> tuple[str, int] | None:
-    size = Vocabulary(answers).item_bytes
-    return ("memory peak in numbers", answers.memory.fullest.bytes // size) if size else None
+def peak_numbers(words: Vocabulary) -> tuple[str, int] | None:
+    size, peak = words.item_bytes, words.answers.memory.fullest.bytes
+    return ("memory peak in numbers", peak // size) if size else None
 
 
-def kept_numbers(answers: Answers) -> tuple[str, int] | None:
-    """The numbers Adam keeps."""
-    size = Vocabulary(answers).item_bytes
-    kept = answers.memory.by_role().get("optimizer")
-    if not size or not kept or answers.program.setting.optimizer not in ("adam", "adamw"):
+def kept_numbers(words: Vocabulary) -> tuple[str, int] | None:
+    """The numbers that Adam or its kin keeps."""
+    kept = words.answers.memory.by_role().get("optimizer")
+    if not words.item_bytes or not kept or not words.two_averages:
         return None
-    return "numbers the optimizer keeps", kept // size
+    return "numbers the optimizer keeps", kept // words.item_bytes
 
 
-def states(answers: Answers) -> tuple[str, int] | None:
+def states(words: Vocabulary) -> tuple[str, int] | None:
     """Weights, gradients and optimizer states together."""
-    from botec.analyses.memory_rules import states_of
-
-    if not answers.program.setting.train:
+    if not words.program.setting.train:
         return None
-    return "weights, gradients and optimizer states", states_of(answers)
+    return "weights, gradients and optimizer states", words.answers.memory.states()
 
 
-def beside_states(answers: Answers) -> tuple[str, int] | None:
+def beside_states(words: Vocabulary) -> tuple[str, int] | None:
     """What of the peak is neither weight, gradient nor state."""
-    kept = states(answers)
-    rest = answers.memory.fullest.bytes - kept[1] if kept else 0
+    kept = states(words)
+    rest = words.answers.memory.fullest.bytes - kept[1] if kept else 0
     return ("the peak beside weights, gradients and states", rest) if rest > 0 else None
 
 

@@ -96,8 +96,8 @@ def with_standing(section: Section, answers: Answers) -> Section:
 def rule_section(answers: Answers) -> tuple[Section, ...]:
     """What rules of thumb say of the peak, and how far they are off on this model."""
     rows = tuple(
-        (ruled.rule.name, ruled.given, ruled.count, f"{ruled.error:+.0%}", ruled.of)
-        for ruled in memory_rules(answers)
+        (one.rule.name, one.given, one.counted, f"{one.error:+.0%}", one.title)
+        for one in memory_rules(answers)
     )
     if not rows:
         return ()

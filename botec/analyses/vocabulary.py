@@ -105,9 +105,7 @@ class Vocabulary:
     @cached_property
     def outputs_of_one(self) -> int | None:
         """Bytes all ops of the forward pass make for one example."""
-        from botec.analyses.memory_rules import outputs_of
-
-        return outputs_of(self.answers.memory) // self.examples if self.examples else None
+        return self.answers.memory.outputs() // self.examples if self.examples else None
 
     # -- fully connected layers of one width ---------------------------------------------------
 

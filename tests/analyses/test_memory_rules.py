@@ -7,12 +7,13 @@ from torch import nn
 
 import botec
 from botec.analyses.figures import Answers
-from botec.analyses.memory_rules import memory_rules, states_of
+from botec.analyses.memory import memory
+from botec.analyses.memory_rules import memory_rules
 from botec.measure.allocator import live_bytes
 
 
 def compared(program: botec.Program) -> dict[str, tuple[float, int]]:
-    return {one.rule.name: (one.given, one.count) for one in memory_rules(Answers(program))}
+    return {one.rule.name: (one.given, one.counted) for one in memory_rules(Answers(program))}
 
 
 def test_each_rule_is_held_against_what_it_speaks_of() -> None:
@@ -34,7 +35,7 @@ def test_the_states_are_those_of_a_real_step() -> None:
     optimizer.step()
     tensors = [*network.parameters(), *(p.grad for p in network.parameters())]
     tensors += [one for state in optimizer.state.values() for one in state.values()]
-    assert states_of(Answers(botec.read("mlp:64-64-64", B=8))) == live_bytes(tensors)
+    assert memory(botec.read("mlp:64-64-64", B=8)).states() == live_bytes(tensors)
 
 
 def test_outputs_count_twice_where_all_are_kept() -> None:
