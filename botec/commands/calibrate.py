@@ -28,5 +28,5 @@ def calibrate(threads: int | None, show: bool) -> Answer:
     if show:
         found = calibration.wanted()
         return Answer(report(found, str(calibration.place(found.threads, found.torch))))
-    found = calibration.calibrate(report=lambda done: tell(f"calibrate: {done} kernels timed"))
+    found = calibration.calibrate(report=lambda done: tell(f"calibrate: {done} timings"))
     return Answer(report(found, str(calibration.save(found))))

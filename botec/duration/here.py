@@ -65,10 +65,12 @@ def known(train: bool) -> Speeds | None:
 
 def speeds_from(found: Calibration, train: bool) -> Speeds:
     """Roofs and slowdowns by class of a calibration's samples."""
-    from botec.measure.calibration import by_class
+    from botec.measure.calibration import NEW_MEMORY, by_class
 
     products, memory, slowdowns = {}, {}, {}
-    for key, samples in by_class(found.samples).items():
+    groups = dict(by_class(found.samples))
+    new = groups.pop((NEW_MEMORY, "float32"), [])
+    for key, samples in groups.items():
         most, widest, slowdowns[key] = fitted_to(
             (one.operations, one.bytes, one.seconds) for one in samples
         )
@@ -84,7 +86,16 @@ def speeds_from(found: Calibration, train: bool) -> Speeds:
         overhead=each, view=each, sharpness=SHARP,
         low=band["low"] - found.spread / 2, high=band["high"] + found.spread / 2,
         peaks=peaks, bandwidth=bandwidth, notes=tuple(warnings(found)), slowdowns=slowdowns,
+        fresh=fresh(new, groups.get(("fill", "float32"), [])),
     )  # fmt: skip
+
+
+def fresh(new: list[Sample], usual: list[Sample]) -> float:
+    """Seconds a byte of new memory takes beyond its filling, which large blocks tell."""
+    if not new or not usual:
+        return 0.0
+    filled = max(usual, key=lambda one: one.bytes)
+    return max(0.0, new[0].seconds / new[0].bytes - filled.seconds / filled.bytes)
 
 
 def never_timed(products: Mapping[tuple[str, str], Rate]) -> Iterator[tuple[tuple[str, str], Rate]]:

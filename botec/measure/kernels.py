@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 
+from botec.measure.calibration import NEW_MEMORY
 from botec.measure.pool import Kernel, Pool, call_last, kernel, taken
 
 aten = torch.ops.aten
 SIZES = (4_096, 30_000, 200_000, 1_000_000, 4_000_000)  # numbers: first cache to memory
-# GNU's allocator asks the system for every block of more than 32 MiB; once one of nearly that size
-# was let go, it keeps smaller ones for the next to ask. A network's first steps see to that.
-FRESH, KEPT = 9_000_000, 8_000_000
+FRESH = 9_000_000  # numbers of a result for which memory is asked of the system every time
 ROW = 512
 CHANNELS = 64
 
@@ -26,7 +25,6 @@ CHANNELS = 64
 def kernels(dtype: Any, device: str = "cpu") -> Iterator[Kernel]:
     """Every kernel of a type, one after the other: each is made when it is asked for."""
     with torch.device(device):
-        torch.empty(KEPT)
         pool = Pool(dtype)
         yield from products(pool)
         yield from convolutions(pool)
@@ -38,12 +36,12 @@ def kernels(dtype: Any, device: str = "cpu") -> Iterator[Kernel]:
 # rows, summed, columns; a weight as a layer keeps it (transposed), or as its gradients need it
 MATMULS = (
     (8, 64, 64, "layer"), (64, 256, 256, "layer"), (256, 1024, 1024, "layer"),
-    (512, 512, 2048, "layer"), (256, 4096, 1024, "layer"), (2, 2048, 4096, "layer"),
+    (512, 512, 2048, "layer"), (2, 2048, 4096, "layer"),
     (32, 2048, 1000, "layer"), (196, 64, 384, "layer"), (3136, 128, 512, "layer"),
     (3136, 24, 96, "layer"), (1024, 1024, 1024, "plain"), (512, 2048, 512, "plain"),
     (128, 64, 512, "plain"), (784, 768, 192, "plain"), (1024, 256, 1024, "weight"),
     (512, 3136, 128, "weight"), (256, 32, 1024, "weight"), (384, 196, 64, "weight"),
-    (2304, 2, 4096, "weight"), (128, 512, 16000, "layer"),
+    (1152, 2, 4096, "weight"), (128, 512, 16000, "layer"),
 )  # fmt: skip
 PAIRS = (
     (48, 128, 64, 128), (48, 128, 128, 64), (16, 256, 64, 256), (8, 512, 512, 64),
@@ -199,8 +197,9 @@ def streams(pool: Pool) -> Iterator[Kernel]:
         yield kernel("random numbers", 0.0, drawn, partial(unset, pool, size), writes=True)
         yield from tables(max(1, size // ROW), pool)
     yield kernel("sort", 0.0, torch.sort, partial(taken, pool, (SIZES[2],)))
-    yield kernel("elementwise", 0.0, torch.add, partial(taken, pool, (FRESH,), (FRESH,)))
-    yield kernel("fill", 0.0, torch.zeros_like, partial(taken, pool, (FRESH,)), writes=True)
+    if pool.every == 1:
+        new = partial(taken, pool, (FRESH,))
+        yield kernel(NEW_MEMORY, 0.0, torch.zeros_like, new, writes=True)
 
 
 def tables(rows: int, pool: Pool) -> Iterator[Kernel]:
@@ -213,7 +212,7 @@ def tables(rows: int, pool: Pool) -> Iterator[Kernel]:
         return torch.index_select(x, 0, places)
 
     def put_back(x: Any) -> Any:
-        return aten.embedding_dense_backward(x, places, 4 * rows, -1, False)
+        return aten.embedding_dense_backward(x, places, rows, -1, False)
 
     def widened(x: Any) -> Any:
         return aten.slice_backward(x, [2 * rows, ROW], 0, 0, rows, 1)
@@ -287,21 +286,22 @@ def norms(pool: Pool) -> Iterator[Kernel]:
         yield kernel("batch norm, training", 0.0, partial(batch, training=True), one)
         yield kernel("batch norm, backward", 0.0, back, two)
         yield kernel("group norm", 0.0, group, one)
-        yield from rows(max(1, size // ROW), pool)
+        for width in (ROW, ROW // 4):
+            yield from rows(max(1, size // width), width, pool)
 
 
-def rows(many: int, pool: Pool) -> Iterator[Kernel]:
-    """Layer norm and softmax over rows."""
-    w = torch.ones(ROW, dtype=pool.dtype)
-    one, two = (partial(taken, pool, *[(many, ROW)] * times) for times in (1, 2))
-    _, mean, scale = aten.native_layer_norm(*one(), [ROW], w, w, 1e-5)
+def rows(many: int, width: int, pool: Pool) -> Iterator[Kernel]:
+    """Layer norm and softmax over so many rows of a width."""
+    w = torch.ones(width, dtype=pool.dtype)
+    one, two = (partial(taken, pool, *[(many, width)] * times) for times in (1, 2))
+    _, mean, scale = aten.native_layer_norm(*one(), [width], w, w, 1e-5)
 
     def norm(x: Any) -> Any:
-        return aten.native_layer_norm(x, [ROW], w, w, 1e-5)
+        return aten.native_layer_norm(x, [width], w, w, 1e-5)
 
     def back(y: Any, x: Any) -> Any:
         return aten.native_layer_norm_backward(
-            y, x, [ROW], mean, scale, w, w, [True, True, True]
+            y, x, [width], mean, scale, w, w, [True, True, True]
         )  # fmt: skip
 
     def slopes(y: Any, x: Any) -> Any:
@@ -310,9 +310,9 @@ def rows(many: int, pool: Pool) -> Iterator[Kernel]:
     yield kernel("layer norm", 0.0, norm, one)
     yield kernel("layer norm, backward", 0.0, back, two)
     yield kernel("softmax", 0.0, partial(torch.softmax, dim=-1), one)
-    scores = partial(taken, pool, (4 * many, ROW // 4))
-    yield kernel("softmax", 0.0, partial(aten._safe_softmax, dim=-1), scores)
     yield kernel("softmax, backward", 0.0, slopes, two)
+    if width < ROW:
+        yield kernel("softmax", 0.0, partial(aten._safe_softmax, dim=-1), one)
 
 
 def windows(pool: Pool) -> Iterator[Kernel]:

@@ -1,13 +1,12 @@
 """One small kernel to be timed, and the numbers it reads.
 
 A kernel takes turns between several sets of arguments, parts of one :class:`Pool` of numbers, and
-keeps what the last turns gave: as in a network, a call finds its data where other calls have left
-them, and writes to memory that was not its own a moment ago.
+keeps what its last turn gave: as in a network, a call finds its data where other calls have left
+them, and writes to memory that another call has let go.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
@@ -17,9 +16,9 @@ from typing import Any
 import torch
 
 BLOCK, BLOCKS = 2**18, 48  # random numbers, and how often they are repeated in a pool
-APART, MOST_TURNS = 24e6, 64  # bytes that the turns of a kernel read in all: as caches hold
-KEPT_RESULTS = 4
-EVERY = 3  # types other than float32 take every third kernel: they are wanted more seldom
+APART, MOST_TURNS = 30e6, 32  # bytes that the turns of a kernel read in all: as caches hold
+KEPT, ROOM = 8_000_000, 8  # numbers; half as large blocks
+EVERY = 4  # types other than float32 take every fourth kernel: they are wanted more seldom
 
 
 class Pool:
@@ -27,6 +26,7 @@ class Pool:
 
     def __init__(self, dtype: Any) -> None:
         self.dtype, self.every = dtype, 1 if dtype == torch.float32 else EVERY
+        self.room = room()
         self.numbers = (torch.rand(BLOCK) / 2 + 0.25).to(dtype).repeat(BLOCKS)
         self.place = 0
 
@@ -39,6 +39,36 @@ class Pool:
         return self.numbers[begin : begin + size].view(shape)
 
 
+class Turns:
+    """One op on one set of arguments after the other; what it gave last stays for a turn."""
+
+    def __init__(self, op: Callable[..., Any], given: list[tuple[Any, ...]]) -> None:
+        self.op, self.given = op, cycle(given)
+        self.last: Any = None
+
+    def __call__(self) -> Any:
+        self.last = self.op(*next(self.given))
+        return self.last
+
+    def forget(self) -> None:
+        """Let the last result go."""
+        self.last = None
+
+
+def room() -> Any:
+    """Memory that stays the process's own, as a network's is after its first steps.
+
+    GNU's allocator asks the system for every block of more than 32 MiB. Once one of nearly that
+    size was let go it keeps smaller ones, unless they are the last of its heap; so what is given
+    back is a small block that lies behind large ones.
+    """
+    torch.empty(KEPT)
+    large = [torch.ones(KEPT // 2) for _ in range(ROOM)]
+    behind = torch.empty(BLOCK // 2)
+    large.clear()
+    return behind
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One call of a class: ``run()`` does ``operations`` and moves ``bytes``."""
@@ -47,19 +77,7 @@ class Kernel:
     dtype: str
     operations: float
     bytes: float
-    run: Callable[[], Any]
-
-
-class Turns:
-    """One op on one set of arguments after the other; what it gave last stays for a while."""
-
-    def __init__(self, op: Callable[..., Any], given: list[tuple[Any, ...]]) -> None:
-        self.op, self.given = op, cycle(given)
-        self.kept: deque[Any] = deque(maxlen=KEPT_RESULTS)
-
-    def __call__(self) -> Any:
-        self.kept.append(self.op(*next(self.given)))
-        return self.kept[-1]
+    run: Turns
 
 
 def bytes_of(*tensors: Any) -> float:

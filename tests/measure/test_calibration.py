@@ -38,18 +38,29 @@ def test_a_batch_is_long_enough_for_its_clock() -> None:
 
 
 def test_a_long_call_is_a_batch_of_its_own() -> None:
-    """A first call to warm up, then three: no batch, and no more of them than a median needs."""
-    each = iter([9.0, 0.2, 0.3, 0.1])
-    seconds, _ = calibration.timed(lambda: None, lambda run, times: next(each), least=1e-3)
-    assert seconds == pytest.approx(0.2)
+    """Warmed up once, timed once; the other round is there for its spread."""
+    each = iter([9.0, 0.2])
+    assert calibration.timed(lambda: None, lambda run, times: next(each), least=1e-3) == (0.2, 0.0)
     assert next(each, None) is None
 
 
 def test_a_disturbed_machine_shows_in_the_spread() -> None:
-    each = iter([1e-3, 1e-3, 0.01, 0.02, 0.03, 0.04, 0.05])
+    each = iter([1e-3, 1e-3, 0.01, 0.02, 0.03])
     seconds, spread = calibration.timed(lambda: None, lambda run, times: next(each), least=1e-3)
-    assert seconds == pytest.approx(0.03)
-    assert spread == pytest.approx((0.04 - 0.02) / 0.03)
+    assert seconds == pytest.approx(0.02)
+    assert spread == pytest.approx((0.025 - 0.015) / 0.02)
+
+
+def test_two_rounds_are_one_sample_unless_one_was_disturbed() -> None:
+    def rounds(*seconds: float) -> Sample:
+        return calibration.together(
+            [Sample("matmul", "float32", 1e6, 1e4, own, 0.01) for own in seconds]
+        )
+
+    assert rounds(2e-3, 3.125e-3).seconds == pytest.approx(2.5e-3)
+    assert rounds(2e-3, 3.125e-3).spread == pytest.approx(0.5625)
+    assert rounds(9e-3, 2e-3).seconds == 2e-3
+    assert rounds(3e-3) == Sample("matmul", "float32", 1e6, 1e4, pytest.approx(3e-3), 0.01)
 
 
 def samples() -> tuple[Sample, ...]:

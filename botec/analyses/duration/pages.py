@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from botec.analyses.count import parameter_count
-from botec.analyses.duration.run import Costs, Exchange, Run, best_split
+from botec.analyses.duration.run import EXAMPLES, Costs, Exchange, Run, best_splits
 from botec.analyses.duration.speeds import (
     ASSUMED,
     CALIBRATED,
@@ -35,7 +35,14 @@ from botec.report import (
     Table,
     Text,
 )  # fmt: skip
-from botec.rules.time import operations_over_rate, ridge_point, step_is_three_forwards
+from botec.rules.time import (
+    USUAL,
+    operations_over_rate,
+    ridge_point,
+    run_over_rate,
+    step_is_three_forwards,
+    thousands_are_nothing,
+)  # fmt: skip
 
 VIEWS = "views"
 BASES = {
@@ -44,7 +51,9 @@ BASES = {
     SHEET: "its data sheet, with efficiencies measured on other devices",
     ASSUMED: "an assumption: nobody has measured it",
 }
+FEW = 10_000  # multiplications
 KEPT_DOTS = 20
+ROOF_STEPS = 60  # points of the roof where letters draw it
 
 
 @dataclass(frozen=True)
@@ -123,13 +132,19 @@ def time_figures(timed: Timed) -> dict[str, Figure]:
 
 
 def rule_beside(timed: Timed, span: str) -> Ruled | None:
-    """The envelope beside a time: operations over the peak, three forwards for a step."""
+    """The envelope beside a time: operations over the peak, three forwards for a step; a few
+    thousand multiplications on this machine are next to nothing."""
     if span == "step":
         given = step_is_three_forwards(timed.seconds["forward"])
         return Ruled(given, step_is_three_forwards.name, None)
-    if span == "forward" and timed.peak:
-        count = timed.answers.here.total("multiplications", ("forward",))
-        given = operations_over_rate(2 * count.at(**timed.program.asked), timed.peak)
+    if span != "forward":
+        return None
+    count = timed.answers.here.total("multiplications", ("forward",)).at(**timed.program.asked)
+    if timed.speeds.basis in (MEASURED, ASSUMED) and 0 < count <= FEW:
+        words = "asking for an op costs microseconds, whatever it does"
+        return Ruled(thousands_are_nothing(count), thousands_are_nothing.name, words)
+    if timed.peak:
+        given = operations_over_rate(2 * count, timed.peak)
         return Ruled(given, operations_over_rate.name, "no peak is reached, and memory is not free")
     return None
 
@@ -258,8 +273,9 @@ def roofline(timed: Timed) -> Picture:
     }
     across = [point[0] for point in dots.values()]
     ridge = ridge_point(peak, bandwidth)
-    ends = sorted({min([*across, ridge / 10]), ridge, max([*across, ridge * 10])})
-    roof = Curve("the roof", tuple((x, min(peak, bandwidth * x)) for x in ends))
+    least, most = min([*across, ridge / 10]), max([*across, ridge * 10])
+    steps = [least * (most / least) ** (step / ROOF_STEPS) for step in range(ROOF_STEPS + 1)]
+    roof = Curve("the roof", tuple((x, min(peak, bandwidth * x)) for x in sorted([*steps, ridge])))
     # a curve has two points at least: a dot is the same one twice
     curves = [Curve(name, (point, point)) for name, point in list(dots.items())[:KEPT_DOTS]]
     up = Column("operations a second", "flop/s")
@@ -285,13 +301,10 @@ class Whole:
 
 def run_figures(whole: Whole, timed: Timed) -> dict[str, Figure]:
     """``time.run``, ``cost.run``, ``energy.run``."""
-    steps = f"{whole.best.steps:,} steps on {whole.devices} devices"
+    many = f"{whole.devices} devices" if whole.devices > 1 else "one device"
+    steps = f"{whole.best.steps:,} steps on {many}"
     rated = f"rated power × {whole.pue} (PUE): an upper figure"
-    done = timed.products * whole.best.steps
-    beside = None
-    if timed.peak:
-        given = operations_over_rate(done, timed.peak)
-        beside = Ruled(given, operations_over_rate.name, "at 40 % of the peak")
+    beside = run_rule(whole, timed)
     return {
         "time.run": Figure(
             "time.run", "time of the run", "s",
@@ -309,6 +322,20 @@ def run_figures(whole: Whole, timed: Timed) -> dict[str, Figure]:
             low=whole.low.joules, high=whole.high.joules,
         ),
     }  # fmt: skip
+
+
+def run_rule(whole: Whole, timed: Timed) -> Ruled | None:
+    """Operations of an example times examples times epochs over a rate, where those were asked."""
+    if not timed.peak:
+        return None
+    words = "at 40 % of the peak"
+    if whole.run.unit != EXAMPLES:
+        given = operations_over_rate(timed.products * whole.best.steps, timed.peak)
+        return Ruled(given, operations_over_rate.name, words)
+    each = timed.products / next(iter(timed.program.asked.values()), 1)
+    rate = USUAL * timed.peak * whole.devices
+    given = run_over_rate(each, whole.run.amount, whole.run.epochs, rate)
+    return Ruled(given, run_over_rate.name, words)
 
 
 def counted(value: float | None, why: str) -> Counted:
@@ -340,14 +367,14 @@ def split_table(whole: Whole, timed: Timed) -> Table:
     operations = float(timed.products) * whole.best.steps * whole.devices
     own = parameter_count(timed.program.parameters)
     tokens = tokens_of(timed.program) * whole.best.steps * whole.devices
-    parameters, best = best_split(operations)
     columns = (
         Column("for the same operations"), Column("parameters", "1"), Column("tokens", "1"),
-        Column("tokens a parameter"),
+        Column("tokens a parameter", "1"),
     )  # fmt: skip
-    rows = (
-        ("this run", own, tokens, f"{tokens / own:.3g}"),
-        ("Hoffmann et al. 2022 (20 tokens a parameter)", round(parameters), round(best), "20"),
+    splits = {"this run": (own, tokens), **best_splits(operations)}
+    rows = tuple(
+        (name, round(parameters), round(many), round(many / parameters, 1))
+        for name, (parameters, many) in splits.items()
     )
     return Table("How the operations are split", columns, rows)
 

@@ -11,8 +11,10 @@ import math
 import re
 from dataclasses import dataclass
 
+from botec.analyses.scaling import LAWS
 from botec.devices import Device
 from botec.errors import BadInput
+from botec.rules.learning import twenty_tokens
 
 FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 EXAMPLES, TOKENS, STEPS = "examples", "tokens", "steps"
@@ -26,7 +28,6 @@ FORM = re.compile(rf"{NUMBER}\s*({'|'.join(UNITS)})s?(?:\s*[x×*]\s*{NUMBER}\s*e
 PRICE = re.compile(r"\$?\s*(\d+(?:\.\d+)?)\s*\$?\s*(?:/\s*h(?:our)?)?")
 HOW = 'write it as "1.28M examples x 90 epochs", "300B tokens" or "50k steps"'
 PUE = 1.1  # a good data centre's power over that of its machines; the usual one is nearer 1.5
-TOKENS_A_PARAMETER = 20  # Hoffmann et al. 2022, table 3
 HIDDEN = 0.7  # the share of a step's work behind which communication can hide
 LINK_SHARE = 0.8  # what collectives reach of a link
 IN_A_NODE = 8
@@ -152,7 +153,13 @@ def link_of(device: Device, devices: int) -> float | None:
     return min(inside, IN_A_NODE * NETWORK.get(min(max(major, 8), 9), 25e9))
 
 
-def best_split(operations: float) -> tuple[float, float]:
-    """Parameters and tokens that spend so many operations best, 6·N·D with D = 20·N."""
-    parameters = math.sqrt(operations / (6 * TOKENS_A_PARAMETER))
-    return parameters, TOKENS_A_PARAMETER * parameters
+def best_splits(operations: float) -> dict[str, tuple[float, float]]:
+    """Parameters and tokens that spend so many operations (6·N·D) best: by the rule of thumb of 20
+    tokens a parameter, and by the fits of :mod:`botec.analyses.scaling`."""
+    each = twenty_tokens(1)
+    parameters = math.sqrt(operations / (6 * each))
+    named = f"{each} tokens a parameter"
+    return {
+        named: (parameters, each * parameters),
+        **{f"the fit of {law.name}": law.optimal(operations) for law in LAWS},
+    }

@@ -23,6 +23,7 @@ from botec.errors import BadInput
 MEASURED, CALIBRATED, SHEET = "measured-here", "calibrated", "data-sheet"
 ASSUMED = "assumed"
 USUAL = "elementwise"
+LARGE = 2**25  # bytes: DEFAULT_MMAP_THRESHOLD_MAX of GNU's malloc
 FILE = Path(__file__).with_name("efficiencies.toml")
 SHORT = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32", "float64": "fp64"}
 LONG = {short: name for name, short in SHORT.items()}
@@ -73,7 +74,8 @@ class Speeds:
     what one costs that only looks. ``sharpness`` is the power of the smooth maximum. Times lie
     between ``low`` and ``high`` times the best figure with 80 %. ``peaks`` and ``bandwidth`` are
     the roof; ``None`` where nobody knows it. ``exact`` are seconds of ops that were timed one by
-    one, by class, type, operations and bytes.
+    one, by class, type, operations and bytes. ``fresh`` are seconds a byte of results of more than
+    :data:`LARGE` bytes, for which a CPU's allocator asks the system every time.
     """
 
     title: str
@@ -90,6 +92,7 @@ class Speeds:
     notes: tuple[str, ...] = ()
     exact: Mapping[tuple[Any, ...], float] = field(default_factory=dict)
     slowdowns: Mapping[tuple[str, str], Slowdown] = field(default_factory=dict)
+    fresh: float = 0.0
 
     def product(self, name: str, dtype: str) -> Rate | None:
         """The rate of a class that multiplies; its float32 rate where its own type has none."""

@@ -13,13 +13,13 @@ Ops run one after the other, so times add; nothing is hidden behind anything els
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from botec.analyses.count import Counts, Line
 from botec.analyses.duration.classes import BACKWARD, class_of, dtype_of, multiplies
-from botec.analyses.duration.speeds import Speeds
+from botec.analyses.duration.speeds import LARGE, Speeds
 from botec.ops.facts import causal
 from botec.poly import Poly, at
 from botec.program import PHASES, Program, Stream
@@ -32,7 +32,8 @@ SHARPEST = 50  # from this power on the smooth maximum is the plain one
 
 @dataclass(frozen=True)
 class Work:
-    """Equal calls of one phase and module: their class (``None``: views), type, and costs each."""
+    """Equal calls of one phase and module: their class (``None``: views), type, and costs each;
+    ``results`` are bytes of what each makes anew."""
 
     name: str | None
     dtype: str
@@ -41,6 +42,12 @@ class Work:
     times: int
     operations: Any
     bytes: Any
+    results: tuple[Any, ...] = ()
+
+    def fresh(self, point: Mapping[str, Any]) -> Any:
+        """Bytes of its large results, whose memory is new every time."""
+        sizes = (at(one, point) for one in self.results)
+        return sum(one * (one > LARGE) for one in sizes)
 
 
 @dataclass(frozen=True)
@@ -75,16 +82,21 @@ class Durations:
             name = class_of(line.call, line.phase)
             moved = bytes_of(line, name)
             products = operations_of(line, name)
-            key = (name, dtype_of(line.call), line.phase, line.scope, products, moved)
+            made = results_of(line, name)
+            key = (name, dtype_of(line.call), line.phase, line.scope, products, moved, made)
             found[key] = found.get(key, 0) + line.times
         return tuple(
-            Work(name, dtype, phase, scope, times, operations, moved)
-            for (name, dtype, phase, scope, operations, moved), times in found.items()
+            Work(name, dtype, phase, scope, times, operations, moved, made)
+            for (name, dtype, phase, scope, operations, moved, made), times in found.items()
         )
 
     def of(self, work: Work, point: Mapping[str, Any]) -> Parts:
         """Seconds of one call at a point (numbers or arrays)."""
-        return parts_of(work, at(work.operations, point), at(work.bytes, point), self.speeds)
+        parts = parts_of(work, at(work.operations, point), at(work.bytes, point), self.speeds)
+        if not self.speeds.fresh or self.speeds.exact:
+            return parts
+        new = self.speeds.fresh * work.fresh(point)
+        return replace(parts, bandwidth=parts.bandwidth + new, seconds=parts.seconds + new)
 
     def total(self, phases: Iterable[str] = PHASES, **point: Any) -> Any:
         """Seconds of some phases at a point, by default the asked one."""
@@ -121,6 +133,13 @@ def bytes_of(line: Line, name: str | None) -> Any:
     if name == GATHER_BACKWARD:
         return sum(one.bytes for one in line.call.inputs + line.call.results)
     return line.costs["bytes"]
+
+
+def results_of(line: Line, name: str | None) -> tuple[Any, ...]:
+    """Bytes of each tensor a call makes anew; none where it writes to one it is given."""
+    if name is None or line.call.writes or line.call.op.endswith("_"):
+        return ()
+    return tuple(one.bytes for one in line.call.results)
 
 
 class Share:
