@@ -40,29 +40,31 @@ NETWORKS = {
 PRECISIONS = ("fp32", "amp-bf16", "bf16")
 MODES = [(train, precision) for train in (True, False) for precision in PRECISIONS]
 STEPS = 3
+KEYS = ("allocated", "reserved", "total")
 
 
 def predicted(model: str, point: dict[str, int], train: bool, precision: str, device: str) -> Any:
-    """Allocated and reserved bytes by botec."""
+    """Allocated and reserved bytes by botec, and the device's total with its default context."""
     import botec
     from botec.analyses.allocator import Allocator
+    from botec.analyses.fit import CONTEXT
     from botec.analyses.memory import memory
     from botec.analyses.requests import requests
 
     program = botec.read(model, train=train, precision=precision, device=device, **point)
     moved_there = requests(memory(program), constructed=False)
     usage = Allocator().replay(moved_there).peak
-    return {"allocated": usage.allocated, "reserved": usage.reserved}
+    total = usage.reserved + CONTEXT
+    return {"allocated": usage.allocated, "reserved": usage.reserved, "total": total}
 
 
 def measured(model: str, point: dict[str, int], train: bool, precision: str) -> Any:
-    """Allocated and reserved bytes, and the device's total, of real steps on the GPU."""
+    """Allocated and reserved bytes of real steps on the GPU, and what the driver says of it now."""
     import torch
 
     from botec.measure.realise import realise
     from botec.read.doors import open_source
 
-    free, _ = torch.cuda.mem_get_info()
     source = open_source(model, train, ())
     step = realise(source, point, train=train, optimizer=None, precision=precision)
     if precision.startswith("amp"):
@@ -80,8 +82,15 @@ def measured(model: str, point: dict[str, int], train: bool, precision: str) -> 
     return {
         "allocated": torch.cuda.max_memory_allocated(),
         "reserved": torch.cuda.max_memory_reserved(),
-        "total": free - torch.cuda.mem_get_info()[0],
+        "total": shown_as_used(),
     }
+
+
+def shown_as_used() -> int:
+    """Bytes the driver shows as used on the first GPU: asked of it beside CUDA, which would make a
+    context of its own to ask."""
+    words = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-i", "0"]
+    return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) * 2**20
 
 
 def moved(value: Any) -> Any:
@@ -93,10 +102,13 @@ def one_row(model: str, train: bool, precision: str) -> None:
     """Predict, then measure, in this process; one JSON line on stdout."""
     import torch
 
+    before = shown_as_used()
     major, minor = torch.cuda.get_device_capability()
     point = NETWORKS[model]
     row = {"predicted": predicted(model, point, train, precision, f"cuda:{10 * major + minor}")}
     row["measured"] = measured(model, point, train, precision)
+    row["measured"]["total"] -= before
+    row["measured"]["context"] = row["measured"]["total"] - row["measured"]["reserved"]
     print(json.dumps(row))
 
 
@@ -105,17 +117,20 @@ def table(rows: list[tuple[str, bool, str, Any]], device: str) -> str:
     lines = [
         f"# Predicted and real memory on {device}",
         "",
-        "| network | mode | allocated | error | reserved | error | device total |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "*Total* is what nvidia-smi shows more than before; the context is the rest of it that the",
+        "allocator does not hold.",
+        "",
+        "| network | mode | allocated | error | reserved | error | total | error | context |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for model, train, precision, row in rows:
         mode = f"{'training' if train else 'inference'} {precision}"
         if "error" in row:
-            lines.append(f"| `{model}` | {mode} | {row['error']} | | | | |")
+            lines.append(f"| `{model}` | {mode} | {row['error']} | | | | | | |")
             continue
         told, real = row["predicted"], row["measured"]
-        cells = [f"{real['allocated']:,}", error(told, real, "allocated")]
-        cells += [f"{real['reserved']:,}", error(told, real, "reserved"), f"{real['total']:,}"]
+        cells = [cell for key in KEYS for cell in (f"{real[key]:,}", error(told, real, key))]
+        cells.append(f"{real['context']:,}")
         lines.append(f"| `{model}` | {mode} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *summary(rows)]) + "\n"
 
@@ -123,7 +138,7 @@ def table(rows: list[tuple[str, bool, str, Any]], device: str) -> str:
 def summary(rows: list[tuple[str, bool, str, Any]]) -> list[str]:
     """The median and the largest error of what was compared."""
     found = []
-    for key in ("allocated", "reserved"):
+    for key in KEYS:
         errors = sorted(
             abs(row["predicted"][key] / row["measured"][key] - 1)
             for *_, row in rows
@@ -156,7 +171,8 @@ def main() -> int:
         print(f"no CUDA device here; with one, {count} runs would be compared:")
         for model, point in NETWORKS.items():
             print(f"  {model} at {', '.join(f'{name}={size}' for name, size in point.items())}")
-        print(f"each trained and run in {', '.join(PRECISIONS)}; AdamW, {STEPS} steps")
+        print(f"each trained and run in {', '.join(PRECISIONS)}; AdamW, {STEPS} steps; compared:")
+        print("torch.cuda's max_memory_allocated and max_memory_reserved, and nvidia-smi's total")
         return 0
     rows = []
     for model in NETWORKS:

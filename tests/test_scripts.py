@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def test_a_prediction_is_made_before_the_run(
 ) -> None:
     model = "mlp:1024-4096-4096-10"
     found = verify_gpu.predicted(model, verify_gpu.NETWORKS[model], train, precision, "cuda:90")
-    assert 0 < found["allocated"] < found["reserved"]
+    assert 0 < found["allocated"] < found["reserved"] < found["total"]
 
 
 @pytest.mark.slow
@@ -53,11 +54,34 @@ def test_every_network_of_the_list_is_predicted(verify_gpu: ModuleType) -> None:
 
 def test_the_table_shows_errors_and_failures(verify_gpu: ModuleType) -> None:
     row = {
-        "predicted": {"allocated": 110, "reserved": 90},
-        "measured": {"allocated": 100, "reserved": 100, "total": 150},
+        "predicted": {"allocated": 110, "reserved": 90, "total": 150},
+        "measured": {"allocated": 100, "reserved": 100, "total": 120, "context": 20},
     }
     rows = [("a", True, "fp32", row), ("b", False, "bf16", {"error": "out of memory"})]
     page = verify_gpu.table(rows, "a device")
-    assert "| `a` | training fp32 | 100 | +10.00% | 100 | -10.00% | 150 |" in page
+    assert "| `a` | training fp32 | 100 | +10.00% | 100 | -10.00% | 120 | +25.00% | 20 |" in page
     assert "out of memory" in page
     assert "allocated: median error 10.00%, largest 10.00%, 1 runs" in page
+
+
+def test_a_row_tells_the_context_from_what_the_allocator_holds(
+    verify_gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = iter([7, 7 + 150])
+    monkeypatch.setattr(verify_gpu, "shown_as_used", lambda: next(shown))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(
+        verify_gpu, "measured",
+        lambda *asked: {"allocated": 90, "reserved": 100, "total": verify_gpu.shown_as_used()},
+    )  # fmt: skip
+    verify_gpu.one_row("mlp:1024-4096-4096-10", False, "fp32")
+    row = json.loads(capsys.readouterr().out)
+    assert row["measured"] == {"allocated": 90, "reserved": 100, "total": 150, "context": 50}
+
+
+def test_the_driver_is_asked_beside_cuda(
+    verify_gpu: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = subprocess.CompletedProcess([], 0, stdout="512\n")
+    monkeypatch.setattr(verify_gpu.subprocess, "run", lambda *asked, **options: said)
+    assert verify_gpu.shown_as_used() == 512 * 2**20

@@ -26,9 +26,13 @@ LARGEST = 2**40
 SOON = 2**14  # sizes
 BEYOND = 2**62  # what no allocator counts to
 
-# The driver's context and the libraries' code on a CUDA device: 300 to 600 MB by GPU, driver and
-# what is loaded; it cannot be computed, so it is an assumption the user can replace.
+# The driver's context and the libraries' code on a CUDA device. It cannot be computed, so it is an
+# assumption the user can replace. Since CUDA 11.7 kernels are loaded when first used; since then
+# 287 MB (pytorch, pull request 86509), about 300 and 400 MB (issues 107667 and 109888) and 520 MiB
+# (ai2cm/ace, pull request 1396) were seen, before work that loads more. None of them says on which
+# device by which driver, so there is one default for all, and a spread.
 CONTEXT = 450 * 2**20
+CONTEXT_LEAST, CONTEXT_MOST = 300 * 10**6, 600 * 10**6
 
 
 @lru_cache(maxsize=512)
@@ -59,6 +63,11 @@ class Room:
     def usable(self) -> int:
         """What the allocator can have."""
         return self.total - self.context
+
+    @property
+    def spread(self) -> tuple[int, int] | None:
+        """Between which bytes the context is likely to lie; ``None`` where the user has said it."""
+        return (CONTEXT_LEAST, CONTEXT_MOST) if self.context == CONTEXT else None
 
 
 def weights_exceed(program: Program, room: Room) -> bool:
@@ -233,6 +242,7 @@ def device_figures(fit: Fit) -> list[Figure]:
     """What the allocator holds and what the device shows, beside ``memory.peak``."""
     held = "the allocator's segments, simulated over two steps"
     context = f"with the driver's context, taken as {Quantity(fit.room.context, 'B')}"
+    low, high = (fit.usage.reserved + one for one in fit.room.spread or (fit.room.context,) * 2)
     return [
         Figure(
             "memory.reserved", "held by the allocator", "B",
@@ -241,6 +251,7 @@ def device_figures(fit: Fit) -> list[Figure]:
         Figure(
             "memory.device", "used on the device", "B",
             Counted(fit.device, None, "estimate", {}, context),
+            low=low if fit.room.spread else None, high=high if fit.room.spread else None,
         ),
     ]  # fmt: skip
 

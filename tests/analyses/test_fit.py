@@ -7,9 +7,10 @@ from read.test_cuda import TRAINED
 
 import botec
 from botec.analyses.allocator import Allocator
-from botec.analyses.fit import Fit, Room
+from botec.analyses.fit import CONTEXT, Fit, Room, device_figures
 from botec.analyses.memory import memory
 from botec.analyses.requests import requests
+from botec.report import Figure
 
 # name -> (max_memory_allocated, max_memory_reserved) as PyTorch's own allocator had them; see
 # tests/data/README.md. Tolerance: births inside one op come in an order of their own, which moves
@@ -66,6 +67,22 @@ def test_the_solved_largest_fits_and_the_next_does_not(
 def test_nothing_fits_where_the_weights_do_not() -> None:
     program = botec.read("mlp:4096-4096", device="cuda", B=1)
     assert Fit(program, Room(2**26, 0), program.asked).largest("B") == 0
+
+
+def test_the_context_has_a_spread_until_the_user_says_it() -> None:
+    program = botec.read("mlp:784-512-10", device="cuda", B=64)
+
+    def used(context: int) -> Figure:
+        fit = Fit(program, Room(2**34, context), program.asked)
+        return next(one for one in device_figures(fit) if one.key == "memory.device")
+
+    taken, said = used(CONTEXT), used(2**30)
+    assert taken.counted is not None
+    assert taken.low is not None
+    assert taken.high is not None
+    assert taken.low < taken.counted.value < taken.high
+    assert taken.high - taken.low == 300 * 10**6
+    assert (said.low, said.high) == (None, None)
 
 
 def test_a_dimension_without_a_formula_has_no_largest() -> None:

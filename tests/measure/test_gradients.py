@@ -141,7 +141,7 @@ HEALTHY = [
         "resnet10t", "efficientnet_lite0", "ghostnet_050", "lcnet_050", "tinynet_e",
         "hardcorenas_a", "mixer_s32_224", "gmlp_ti16_224", "resmlp_12_224",
         "deit_tiny_patch16_224", "cait_xxs24_224", "levit_128s", "poolformer_s12",
-        "convmixer_768_32", "mobilevit_xxs",
+        "mobilenetv3_small_050", "mobilevit_xxs",
         "edgenext_xx_small", "repvgg_a0", "dla34", "hrnet_w18_small", "selecsls42", "rexnet_100",
         "nf_regnet_b0", "mobileone_s0", "fastvit_t8", "pit_ti_224", "tnt_s_patch16_224",
         "visformer_tiny", "xcit_nano_12_p8_224",

@@ -155,12 +155,14 @@ def check(name: str, value: Any) -> None:
     if not math.isfinite(value):
         raise BadInput("not a finite number", "give a number", asked)
     if meaning.least is not None and value < meaning.least:
-        raise BadInput(f"it is below {meaning.least}", f"{name} is {meaning.text}", asked)
+        seen = f"it is below {meaning.least}"
+        raise BadInput(seen, f"give {meaning.least} or more: {meaning.text}", asked)
     if meaning.most is not None and value > meaning.most:
-        raise BadInput(f"it is above {meaning.most}", f"{name} is {meaning.text}", asked)
+        seen = f"it is above {meaning.most}"
+        raise BadInput(seen, f"give {meaning.most} or less: {meaning.text}", asked)
     if meaning.below is not None and value >= meaning.below:
         seen = f"at {meaning.below} and above nothing new is learned or old forgotten"
-        raise BadInput(seen, f"give a {name} below {meaning.below}", asked)
+        raise BadInput(seen, f"give a value below {meaning.below}", asked)
 
 
 def coupled(state: State, gradient: Any, o: Options) -> Any:
