@@ -1,4 +1,4 @@
-"""Twenty networks of different families, their real architecture, small enough to run for real.
+"""Networks of different families, their real architecture, small enough to run for real.
 
 ``NETWORKS[name]`` gives a source and the point it is run at. Large ones are narrowed or shortened
 by their own configuration; the others are whole, on small pictures.
@@ -131,6 +131,7 @@ PARTS = ",".join(
 NETWORKS: dict[str, Opener] = {
     "resnet50": whole("resnet50"),
     "vit": own(vision_transformer, Input("B", 3, 32, 32), B=2),
+    "vit_b_16": whole("vit_b_16", (Input("B", 3, 224, 224),)),
     "swin_t": whole("swin_t"),
     "densenet121": whole("densenet121"),
     "efficientnet_b0": whole("efficientnet_b0"),
