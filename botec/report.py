@@ -233,7 +233,7 @@ class Formulas:
 
     ``tables`` are rows by the table's key, a formula in every column that has a unit. ``calls`` are
     the rows that a :class:`Work` sums up: class, type, phase, module, how often, and the formulas
-    of its operations and bytes.
+    of its operations, its bytes, and the bytes it makes anew.
     """
 
     text: str
@@ -241,7 +241,7 @@ class Formulas:
     values: Mapping[str, str]
     choice: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    calls: tuple[tuple[str, str, str, str, int, str, str], ...] = ()
+    calls: tuple[tuple[str, str, str, str, int, str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

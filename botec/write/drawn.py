@@ -98,9 +98,11 @@ def draw(axes: Any, picture: Picture) -> None:
         points = [point for point in curve.points if None not in point]
         if points:
             across, up = zip(*points, strict=True)
-            axes.plot(across, up, label=curve.title)
-    if not picture.linear:
+            dots = len(set(points)) == 1 or "measured" in curve.title
+            axes.plot(across, up, "o" if dots else "-", label=curve.title)
+    if not (picture.linear or picture.steps):
         axes.set_xscale("log")
+    if not picture.linear:
         axes.set_yscale("log")
     axes.set_xlabel(named(picture.across.title, picture.across.unit))
     axes.set_ylabel(named(picture.up.title, picture.up.unit))

@@ -1,4 +1,4 @@
-"""Curves in the terminal: both axes in powers of ten, dots of Braille, a letter on each curve."""
+"""Curves in the terminal: axes in powers of ten, dots of Braille, a letter on each curve."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def picture_lines(picture: Picture, width: int, look: Look) -> list[Line]:
         from botec.write.linear import linear_lines
 
         return linear_lines(picture, width, look)
-    curves = {curve.title: logarithms(curve.points) for curve in picture.curves[: len(LETTERS)]}
+    curves = {
+        curve.title: logarithms(curve.points, picture.steps)
+        for curve in picture.curves[: len(LETTERS)]
+    }
     curves = {title: points for title, points in curves.items() if len(points) > 1}
     if not curves:
         return []
@@ -38,10 +41,10 @@ def picture_lines(picture: Picture, width: int, look: Look) -> list[Line]:
     return lines
 
 
-def logarithms(points: Any) -> list[tuple[float, float]]:
-    """Powers of ten of the points that have them."""
+def logarithms(points: Any, steps: bool = False) -> list[tuple[float, float]]:
+    """Powers of ten of the points that have them; across as it is where ``steps`` are drawn."""
     return [
-        (log10(across), log10(up))
+        (float(across) if steps else log10(across), log10(up))
         for across, up in points
         if across is not None and up is not None and 0 < across < inf and 0 < up < inf
     ]
@@ -54,7 +57,11 @@ def drawing(
     import plotille
 
     room = max(LEAST_WIDE, min(MOST_WIDE, width - MARGIN - INDENT))
-    left, right, columns = axis([point[0] for each in curves for point in each], room // TICK)
+    places = [point[0] for each in curves for point in each]
+    left, right, columns = axis(places, room // TICK)
+    if picture.steps:
+        columns, left = room // TICK, floor(min(places))
+        right = left + columns * max(1, ceil((max(places) - left) / columns))
     low, high, rows = axis([point[1] for each in curves for point in each], HEIGHT)
     figure = plotille.Figure()
     figure.with_colors, figure.origin = False, False
@@ -62,7 +69,7 @@ def drawing(
     figure.set_x_limits(left, right)
     figure.set_y_limits(low, high)
     figure.x_label, figure.y_label = clean(picture.across.title), clean(picture.up.title)
-    figure.register_label_formatter(float, label)
+    figure.register_label_formatter(float, plain_across if picture.steps else label)
     for letter, points in zip(LETTERS, curves, strict=False):
         across, up = zip(*points, strict=True)
         if dots:
@@ -89,3 +96,8 @@ def label(value: float, chars: int, delta: float, left: bool = False) -> str:
     whole = abs(value - round(value)) < NEAR
     text = f"10{str(round(value)).translate(RAISED)}" if whole else ""
     return text.ljust(chars) if left else text.rjust(chars)
+
+
+def plain_across(value: float, chars: int, delta: float, left: bool = False) -> str:
+    """What stands beside a tick: across (where texts begin at the tick) the number itself."""
+    return f"{value:.4g}"[:chars].ljust(chars) if left else label(value, chars, delta)

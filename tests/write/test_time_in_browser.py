@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from write.in_browser import Opened, agree, disagreements, needed
 
+from botec.analyses.duration.slowdowns import fitted_to
+from botec.analyses.duration.speeds import MEASURED
 from botec.devices import devices
 from botec.duration import Asked, duration
 from botec.duration.controls import for_page
+from botec.duration.here import assumed
 from botec.errors import BotecError
 from botec.write.to_json import as_object
 
@@ -89,3 +93,31 @@ def test_the_roof_and_the_areas_follow(opened: Opened) -> None:
 
 def test_it_is_small(saved: Path) -> None:
     assert saved.stat().st_size < 1_500_000
+
+
+def test_this_machine_by_its_calibration(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roofs, slowdowns by size and new memory of a machine that was measured."""
+    monkeypatch.setattr("botec.duration.here.known", measured_machine)
+    path = tmp_path / "page.html"
+    for_page(MODEL, asked=Asked(), told=str, B=64).save(str(path))
+    opened = Opened(browser, path)
+    for size in (1, 100, 10**6):
+        opened.give('[data-type="B"]', str(size))
+        report = as_object(duration(MODEL, asked=Asked(), B=size))
+        for key in KEYS[:4]:
+            assert agree(opened.raw(key), report["figures"][key]["counted"]["value"]), key
+        for key, table in zip(("time.kind", "time.module"), tables(report), strict=False):
+            assert not disagreements(opened.rows(key), table)
+    assert opened.page.locator("#place option").count() == 1
+    opened.page.close()
+
+
+def measured_machine(train: bool) -> Any:
+    """Speeds as a calibration gives them."""
+    slowdown = fitted_to([(1e3, 1e4, 1e-5), (1e6, 1e6, 2e-4), (1e9, 1e7, 3e-2)])[2]
+    kinds = {("matmul", "float32"): slowdown, ("elementwise", "float32"): slowdown}
+    return replace(
+        assumed(), title="a machine", basis=MEASURED, sharpness=50.0, slowdowns=kinds, fresh=1e-10
+    )

@@ -20,8 +20,9 @@ from botec.analyses.duration.run import (
     Run,
     link_of,
 )  # fmt: skip
-from botec.analyses.duration.speeds import Rate, Speeds, check_precision, fitted
+from botec.analyses.duration.speeds import LARGE, Rate, Speeds, check_precision, fitted
 from botec.analyses.duration.times import BOUNDS, SHARPEST, Durations
+from botec.analyses.duration.times import Work as Op
 from botec.analyses.figures import token_sizes
 from botec.analyses.storages import ITSELF
 from botec.analyses.tables import grouping
@@ -29,18 +30,20 @@ from botec.devices import Device
 from botec.errors import BadInput
 from botec.report import Group, Work
 
-Calls = tuple[tuple[str, str, str, str, int, str, str], ...]
+Calls = tuple[tuple[str, str, str, str, int, str, str, str], ...]
 
 #: One call, as :func:`botec.analyses.duration.times.parts_of` works it out.
 CALL = (
     ("compute", "slow * operations / rate"),
-    ("bandwidth", "slow * bytes / width"),
+    ("moving", "slow * bytes / width"),
     ("overhead", "cost"),
-    ("more", "max(compute, bandwidth)"),
-    ("less", "min(compute, bandwidth)"),
+    ("more", "max(compute, moving)"),
+    ("less", "min(compute, moving)"),
+    ("new", "fresh * made"),
+    ("bandwidth", "moving + new"),
 )
-SMOOTH = "more * (1 + (less / max(more, 1e-300)) ** sharpness) ** (1 / sharpness) + overhead"
-PLAIN = "more + overhead"
+SMOOTH = "more * (1 + (less / max(more, 1e-300)) ** sharpness) ** (1 / sharpness) + overhead + new"
+PLAIN = "more + overhead + new"
 NO_LIMIT = 1e300  # operations a second of what is not bound by them
 
 
@@ -48,16 +51,22 @@ def calls(durations: Durations) -> Calls:
     """The calls of a step, equal ones of a module together, in the order of the modules."""
     program = durations.program
     group = grouping(program.scopes)
-    found: dict[tuple[str, str, str, str, str, str], int] = {}
+    found: dict[tuple[str, ...], int] = {}
     for work in durations.work:
         module = group(program.scopes[work.scope]) or ITSELF
-        texts = (str(work.operations), str(work.bytes))
+        made = made_text(work) if durations.speeds.fresh else "0"
+        texts = (str(work.operations), str(work.bytes), made)
         key = (work.name or VIEWS, work.dtype, work.phase, module, *texts)
         found[key] = found.get(key, 0) + work.times
     names = dict.fromkeys(group(scope) or ITSELF for scope in program.scopes)
     order = {name: place for place, name in enumerate(names)}
     rows = [(*key[:4], times, *key[4:]) for key, times in found.items()]
     return tuple(sorted(rows, key=lambda row: order[row[3]]))
+
+
+def made_text(work: Op) -> str:
+    """Bytes of the large results of a call, as :meth:`Work.fresh` adds them up."""
+    return " + ".join(f"choose({one}, {LARGE}, 0, {one})" for one in work.results) or "0"
 
 
 def work(
@@ -137,6 +146,7 @@ def constants(
     return {
         "calls": {f"{name} {dtype}": of_class(speeds, name, dtype) for name, dtype in pairs},
         "slow": 1.0,
+        "fresh": speeds.fresh,
         "cost": speeds.overhead,
         "sharpness": speeds.sharpness,
         "low": speeds.low,

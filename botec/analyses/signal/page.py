@@ -204,7 +204,9 @@ def drawings(rows: Sequence[Layer], seen: Seen | None) -> Iterator[Picture]:
         dots = tuple((n, real[r.name, r.turn]) for n, r in known if (r.name, r.turn) in real)
         if dots:
             curves.append(Curve("measured", dots))
-        yield Picture(f"{title}, second moment", Column("module"), Column("E x²"), tuple(curves))
+        up = Column("E x²" if what == "signal" else "E g²")
+        across = Column("module", "1")
+        yield Picture(f"{title}, second moment", across, up, tuple(curves), steps=True)
 
 
 def layer_table(rows: Sequence[Layer], seen: Seen | None) -> Table:

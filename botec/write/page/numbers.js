@@ -54,8 +54,7 @@ const botecNumber = (() => {
     const [left, right] = place >= 0 ? [above, below * 10n ** BigInt(place)] : [above * 10n ** BigInt(-place), below];
     let whole = nearest(left * 10n ** BigInt(digits - 1), right), power = place;
     if (whole >= 10n ** BigInt(digits)) [whole, power] = [whole / 10n, power + 1];
-    const size = String(Math.abs(power)).padStart(2, "0");
-    return `${fixed(whole, digits - 1)}e${power < 0 ? "-" : "+"}${size}`;
+    return `${fixed(whole, digits - 1)}e${power < 0 ? "-" : "+"}${Math.abs(power)}`;
   }
 
   // Short, with its unit: what str(Quantity(value, unit)) is.

@@ -10,7 +10,7 @@ const botecPictures = (page) => {
   const SYMBOLS = ["circle", "rect", "triangle", "diamond"], DASHES = ["solid", "dashed", "dotted"];
   // A dot is a curve of one point, or of the same one twice.
   const dotted = (name, points) => points.every(([x, y]) => x === points[0][0] && y === points[0][1]) || /measured/i.test(name);
-  const tidy = (text) => text.replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, "");
+  const tidy = (text) => text.replace(/(\.\d*?)0+(?= |e|$)/, "$1").replace(/\.(?= |e|$)/, "");
   const tips = (picture, rows) => [
     rows[0] && `${picture.across.title} ${short(rows[0].value[0], picture.across.unit || "1")}`,
     ...rows.slice(0, 12).map((one) => `${one.seriesName}: ${short(one.value[1], picture.up.unit || "1")}`),

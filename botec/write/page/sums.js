@@ -5,13 +5,14 @@ const botecSums = (() => {
   // Every call with what the formulas of one call give, and which of the bounds is the largest.
   function workedOut(work, device, calls, texts, names) {
     const costs = new Map();
-    return calls.map(([kind, type, phase, module, times, operations, bytes]) => {
-      const key = [kind, type, operations, bytes].join(" ");
+    return calls.map(([kind, type, phase, module, times, operations, bytes, made]) => {
+      const key = [kind, type, operations, bytes, made].join(" ");
       if (!costs.has(key)) {
         const own = device.calls[`${texts[kind]} ${texts[type]}`];
         const at = { ...device, ...own };
         at.operations = evaluator.value(texts[operations], names);
         at.bytes = evaluator.value(texts[bytes], names);
+        at.made = evaluator.value(texts[made], names);
         for (const [name, formula] of work.call) at[name] = evaluator.value(formula, at);
         at.bound = work.bounds.reduce((most, one) => (at[one] > at[most] ? one : most));
         costs.set(key, at);
@@ -70,9 +71,10 @@ const botecSums = (() => {
       const sums = [...summed(work, done, group.by)].filter(([, sum]) => sum.seconds > 0);
       if (group.largest_first) sums.sort((one, other) => other[1].seconds - one[1].seconds);
       const cells = (formulas, sum) => formulas.map((formula) => (formula ? evaluator.value(formula, { ...known, ...sum }) : ""));
+      const whole = { ...all, calls: sums.reduce((many, [, sum]) => many + sum.calls, 0n) };
       groups[key] = {
         rows: sums.map(([name, sum]) => [name, ...cells(group.cells, sum)]),
-        total: group.total.length ? ["all", ...cells(group.total, all)] : null,
+        total: group.total.length ? ["all", ...cells(group.total, whole)] : null,
       };
     }
     const types = [...summed(work, done, "type")];

@@ -1,0 +1,136 @@
+"""The page's scripts beside Python, on a thousand random cases each: numbers as they print,
+formulas of floats, and the seconds of a call."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+
+from botec.analyses.duration.controls import CALL, PLAIN, SMOOTH, of_class
+from botec.analyses.duration.pages import VIEWS
+from botec.analyses.duration.slowdowns import fitted_to
+from botec.analyses.duration.speeds import Rate, Speeds, constant, speeds_of
+from botec.analyses.duration.times import SHARPEST, Work, parts_of
+from botec.devices import devices
+from botec.errors import BotecError
+from botec.units import UNITS, Quantity
+from botec.write.to_html import PAGE, ladders
+
+pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+SHARP = Speeds(
+    "here", "measured-here",
+    {("matmul", "float32"): Rate((1e3, 1e6, 1e9), (1e8, 7e9, 5e10))},
+    {("elementwise", "float32"): constant(3e9)}, 2e-6, 1e-6, 50.0, 0.5, 2.0,
+    slowdowns={("matmul", "float32"): fitted_to([(1e3, 1e4, 1e-5), (1e9, 1e7, 3e-2)])[2]},
+)  # fmt: skip
+
+
+def node(body: str, given: Any) -> Any:
+    """What a script makes of ``given``; ``f``, ``n`` are the evaluator and the numbers."""
+    script = (
+        f"const f = require({json.dumps(str(PAGE / 'evaluate.js'))});"
+        f"const n = require({json.dumps(str(PAGE / 'numbers.js'))});"
+        "const given = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
+        f"console.log(JSON.stringify({body}));"
+    )
+    done = subprocess.run(
+        ["node", "-e", script], input=json.dumps(given), capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_numbers_print_as_python_prints_them() -> None:
+    draw = random.Random(3)
+    cases: list[tuple[str, str, str]] = []
+    for _ in range(3000):
+        unit = draw.choice([*UNITS])
+        digits = draw.randrange(0, 26)
+        value: float | int = draw.randrange(10**digits, 10 ** (digits + 1))
+        if draw.random() < 0.5:
+            value = draw.choice([1, -1]) * draw.random() * 10.0 ** draw.randrange(-14, 26)
+        if draw.random() < 0.2:
+            value = draw.choice([0, 999.95, 1023.96, 0.05, 1000, 1024, 59.96, 3599.9, 1e6, 0.9996])
+        cases.append((repr(value), unit, str(Quantity(value, unit))))
+    body = (
+        "given.cases.map(([value, unit]) => n.short(/^-?\\d+$/.test(value) ? BigInt(value)"
+        " : Number(value), given.ladders[unit]))"
+    )
+    shown = node(body, {"cases": cases, "ladders": ladders()})
+    assert [one for one in zip(cases, shown, strict=True) if one[0][2] != one[1]] == []
+
+
+def random_text(draw: random.Random, depth: int = 0) -> str:
+    """An expression of floats and whole numbers, as Python writes it."""
+    if depth > 3 or draw.random() < 0.2:
+        return draw.choice(["B", "S", "x", "y", str(draw.randrange(1, 10**9)), "2.5", "1e-09"])
+    left, right = random_text(draw, depth + 1), random_text(draw, depth + 1)
+    form = draw.choice(
+        ["({} + {})", "({} - {})", "{} * {}", "{} / {}", "max({}, {})", "min({}, {})"]
+    )
+    return form.format(left, right) if form[0] in "({m" else form
+
+
+def test_floats_are_worked_out_to_the_last_bit() -> None:
+    """Sums, products, quotients and extremes are IEEE's in both languages."""
+    draw = random.Random(4)
+    cases = []
+    while len(cases) < 1000:
+        point = {"B": draw.randrange(1, 10**6), "S": draw.randrange(1, 10**6)}
+        floats = {"x": draw.random() * 10.0 ** draw.randrange(-9, 9), "y": draw.random() + 0.5}
+        text = random_text(draw)
+        try:
+            value = eval(text, {"max": max, "min": min}, {**point, **floats})
+        except ZeroDivisionError:
+            continue
+        cases.append([text, point, floats, str(value) if isinstance(value, int) else value])
+    body = (
+        "given.map(([text, point, floats]) => { const found = f.value(text,"
+        " { ...f.sizes(point), ...floats });"
+        " return typeof found === 'bigint' ? String(found) : found; })"
+    )
+    shown = node(body, [case[:3] for case in cases])
+    # JSON writes a large float as a whole number; whole numbers come as texts
+    told = [one if isinstance(one, str) else float(one) for one in shown]
+    assert [one for one in zip(cases, told, strict=True) if one[0][3] != one[1]] == []
+
+
+def test_a_call_takes_what_python_says() -> None:
+    """Any class on any device, and on a machine that was measured: twelve digits."""
+    draw = random.Random(5)
+    known = []
+    for one in devices():
+        try:
+            known.append(speeds_of(one))
+        except BotecError:
+            continue
+    cases, wanted = [], []
+    for _ in range(1000):
+        speeds = draw.choice([*known, SHARP, SHARP])
+        names = sorted({name for name, _ in (*speeds.products, *speeds.memory)})
+        name = draw.choice([*names, VIEWS])
+        dtype = draw.choice(["float32", "bfloat16", "float16"])
+        operations = draw.choice([0, draw.randrange(10 ** draw.randrange(1, 15))])
+        moved = draw.randrange(10 ** draw.randrange(1, 12))
+        view = name == VIEWS
+        work = Work(None if view else name, dtype, "forward", 0, 1, operations, moved)
+        parts = parts_of(work, operations, moved, speeds)
+        wanted.append([float(parts.compute), float(parts.bandwidth), float(parts.seconds)])
+        seconds = PLAIN if speeds.sharpness >= SHARPEST else SMOOTH
+        names_of = {"slow": 1.0, "cost": speeds.overhead, "sharpness": speeds.sharpness,
+                    "fresh": 0.0, "made": 0.0, **of_class(speeds, name, dtype)}  # fmt: skip
+        sizes = {"operations": 0 if view else operations, "bytes": 0 if view else moved}
+        cases.append([[*CALL, ("seconds", seconds)], names_of, sizes])
+    body = (
+        "given.map(([call, names, sizes]) => { const at = { ...names, ...f.sizes(sizes) };"
+        " for (const [name, text] of call) at[name] = f.value(text, at);"
+        " return [at.compute, at.bandwidth, at.seconds]; })"
+    )
+    for shown, told, case in zip(node(body, cases), wanted, cases, strict=True):
+        for one, other in zip(shown, told, strict=True):
+            assert math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-280), case
