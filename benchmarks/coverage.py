@@ -1,7 +1,7 @@
 """Formula against fresh trace, over the zoos: how often is the closed form exact, to the last unit?
 
     python benchmarks/coverage.py [-o docs/coverage.md] [--only TEXT] [--limit N] [--again]
-                                  [--so-far]
+                                  [--so-far] [--sample N]
 
 Every model is read once, as the command line reads it, for a training step with AdamW. Its widest
 formula is then held against fresh traces at three points that the fit has not seen: a model built
@@ -10,7 +10,8 @@ in every phase, and the same births and deaths of the same sizes, event by event
 
 One process for each model; what is done is kept in ``build/coverage.jsonl``, and a later run goes
 on from there (``--again`` forgets what it kept of the models asked for; ``--so-far`` judges none
-and writes the page of what is there, with how many are left).
+and writes the page of what is there, with how many are left). ``--sample N`` judges N rows, drawn
+at random, a second time, beside the first: what a change of botec does to the page shows there.
 """
 
 from __future__ import annotations
@@ -21,25 +22,27 @@ import multiprocessing
 import platform
 import re
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from random import Random
 from time import process_time
 from typing import Any
 
 from botec.analyses.count import MEASURES, Counts
 from botec.analyses.memory import memory
-from botec.errors import BotecError
+from botec.errors import BotecError, ModelFailed
 from botec.inputs import Input
 from botec.poly import at
 from botec.program import OP, PHASES, Program, Setting, Stream
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "build" / "coverage.jsonl"
-PATIENCE = 300  # processor seconds for one model; the longest needs far less
+PATIENCE = 600  # processor seconds for one model; the longest needs far less
 ROOM = 4 * 2**30  # bytes for one model: shapes need little, weights made for real need more
 PAGE, TICKS = 4096, 100  # bytes, and the units of /proc/PID/stat in a second
 POINTS, TRIES = 3, 12
@@ -49,12 +52,20 @@ KINDS = ("classification", "segmentation", "video")
 EXACT, SOME, NUMBERS = "exact", "exact in some dimensions", "numbers alone"
 REFUSED, DIFFERS = "refused", "differs"
 VERDICTS = (EXACT, SOME, NUMBERS, REFUSED, DIFFERS)
-UNBUILT = "not built by its library"  # gives its place to the next model
+UNBUILT = "not built by its library"  # these give their place to the next model
+UNRUN = "not run by its library"
 SETTING = Setting(train=True, optimizer="adamw")
 
 # Fields of a configuration that say how many layers there are: by name, whatever the model.
 DEPTH = re.compile(r"(num|n|encoder|decoder)_(\w+_)?layers?|depth|layers")
 LAYERS = 4
+# The same fields, and those that count words and experts: a model of these runs for real anywhere.
+SMALL = (
+    (DEPTH, 1),
+    (re.compile(r"(\w+_)?vocab_size"), 1000),
+    (re.compile(r"(num|n)_(\w+_)?experts"), 8),
+)
+SHORT = 128  # tokens of a step with real tensors
 
 Point = dict[str, int]
 
@@ -154,9 +165,9 @@ def transformers_types() -> list[str]:
 
 
 def instead(wanted: Sequence[Case], judged: Mapping[str, Row]) -> list[Case]:
-    """For every type that transformers itself does not build the next one that is not asked yet."""
+    """For every type that transformers itself does not build or run the next that is not asked."""
     asked = {case.family for case in wanted if case.library == "transformers"}
-    asked |= {row.family for row in judged.values() if row.verdict == UNBUILT}
+    asked |= {row.family for row in judged.values() if row.verdict in (UNBUILT, UNRUN)}
     unbuilt = [case for case in wanted if is_unbuilt(case, judged)]
     types = transformers_types() if unbuilt else []
     found: list[Case] = []
@@ -170,8 +181,8 @@ def instead(wanted: Sequence[Case], judged: Mapping[str, Row]) -> list[Case]:
 
 
 def is_unbuilt(case: Case, judged: Mapping[str, Row]) -> bool:
-    """Whether a case is known to be one that its library does not build."""
-    return case.key in judged and judged[case.key].verdict == UNBUILT
+    """Whether a case is known to be one that its library does not build, or not run."""
+    return case.key in judged and judged[case.key].verdict in (UNBUILT, UNRUN)
 
 
 # -- one case -------------------------------------------------------------------------------------
@@ -185,7 +196,10 @@ def judge(case: Case) -> Row:
         source, program = opened(case)
         row = held(row, source, program)
     except BotecError as error:
-        verdict = UNBUILT if case.library == "transformers" and unbuilt(case.model) else REFUSED
+        verdict = REFUSED
+        if case.library == "transformers":
+            verdict = UNBUILT if unbuilt(case.model) else verdict
+            verdict = UNRUN if verdict == REFUSED and unrun(case.model, error) else verdict
         row = replace(row, verdict=verdict, reason=one_line(error.seen))
     except Exception as error:  # a defect of botec's own is a row too
         row = replace(row, verdict=DIFFERS, reason=one_line(f"{type(error).__name__}: {error}"))
@@ -197,7 +211,8 @@ def opened(case: Case) -> tuple[Any, Program]:
     """The source and its program; a transformers type with few layers, where it takes fewer."""
     texts = [case.model]
     if case.library == "transformers":
-        texts = list(dict.fromkeys((shrunken(case.model), case.model)))
+        few = (shrunken(case.model, ((DEPTH, count),)) for count in (LAYERS, 2 * LAYERS))
+        texts = list(dict.fromkeys((*few, case.model)))
     for text in texts[:-1]:
         try:
             return read(text, case.sizes)
@@ -237,24 +252,76 @@ def unbuilt(text: str) -> bool:
     return False
 
 
-def shrunken(text: str) -> str:
+def unrun(text: str, error: BaseException) -> bool:
+    """Whether a training step with real tensors ends as the reading did: at the same line.
+
+    The default configuration with few layers, words and experts, called as it was read. A call that
+    is told wrongly would end alike, so the page says of each how it ended.
+    """
+    from botec.read.doors import open_source
+
+    source = open_source(shrunken(text, SMALL))
+    try:
+        real_step(source)
+    except Exception as other:
+        return where(other) == where(error)
+    return False
+
+
+def real_step(source: Any) -> None:
+    """Forward, loss and backward of two short examples; a whole number is half its bound, as it
+    is supposed to be where a reading meets it."""
+    import torch
+
+    from botec.read.given import hushed
+    from botec.read.step import walk
+
+    point = {name: min(size, SHORT) if name != "N" else size
+             for name, size in source.defaults.items()} | {"B": 2}  # fmt: skip
+    tensors = dict(source.arguments)
+    for one in source.inputs:
+        kind = getattr(torch, one.dtype)
+        whole = torch.full(one.shape(point), one.below // 2).to(kind)
+        tensors[one.name] = torch.rand(one.shape(point)) if kind.is_floating_point else whole
+    with hushed():
+        out = source.build().train()(**tensors)
+        losses = [out.get("loss")] if out.get("loss") is not None else list(walk(out))
+        next(one for one in losses if one.requires_grad).mean().backward()
+
+
+def where(error: BaseException) -> tuple[type[BaseException], str, int]:
+    """What an error was at first, and the last line of a library other than torch it came from."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    lines = [(one.filename, one.lineno or 0) for one in traceback.extract_tb(error.__traceback__)]
+    inside = [one for one in lines if "site-packages" in one[0] and "/torch/" not in one[0]]
+    return type(error), *(inside[-1] if inside else ("", 0))
+
+
+def shrunken(text: str, least: Sequence[tuple[re.Pattern[str], int]] = ((DEPTH, LAYERS),)) -> str:
     """``transformers:llama?num_hidden_layers=4``: every field that counts layers at most at 4."""
     from botec.read.from_transformers import library
     from botec.read.transformers_config import configuration
 
     library(text)
     config = configuration(text.partition(":")[2])
-    fields = depth_fields(config.to_dict())
-    return f"{text}?{','.join(f'{name}={LAYERS}' for name in fields)}" if fields else text
+    fields = [f"{name}={size}" for pattern, size in least
+              for name in fields_above(config.to_dict(), pattern, size)]  # fmt: skip
+    return f"{text}{',' if '?' in text else '?'}{','.join(fields)}" if fields else text
 
 
-def depth_fields(fields: Mapping[str, Any], inside: str = "") -> list[str]:
+def fields_above(
+    fields: Mapping[str, Any],
+    pattern: re.Pattern[str] = DEPTH,
+    size: int = LAYERS,
+    inside: str = "",
+) -> list[str]:
     """The names of fields that count layers, those of the configuration's parts with a dot."""
     found = []
     for name, value in fields.items():
         if isinstance(value, Mapping) and name.endswith("config"):
-            found += depth_fields(value, f"{inside}{name}.")
-        elif type(value) is int and value > LAYERS and DEPTH.fullmatch(name):
+            found += fields_above(value, pattern, size, f"{inside}{name}.")
+        elif type(value) is int and value > size and pattern.fullmatch(name):
             found.append(inside + name)
     return found
 
@@ -284,9 +351,39 @@ def held(row: Row, source: Any, program: Program) -> Row:
         equal.append(point)
         if len(equal) == POINTS:
             break
-    whole = set(free) == set(program.dimensions)
+    alone = [] if row.key.endswith("H×W") else own_sizes(source, program, free)
+    if alone:
+        own = ", ".join(f"{name}={program.asked[name]}" for name in alone)
+        row = replace(row, reason=f"the model itself takes {own} alone")
+    whole = {*free, *alone} == set(program.dimensions)
     verdict = (EXACT if whole else SOME) if len(equal) == POINTS else REFUSED
     return replace(row, verdict=verdict, points=tuple(equal))
+
+
+def own_sizes(source: Any, program: Program, free: Sequence[str]) -> list[str]:
+    """The dimensions without a formula in which the model takes the asked size and no other."""
+    held = [name for name in program.dimensions if name not in free]
+    sizes = {name: others(program, name) for name in held}
+    return [
+        name for name in held if not any(takes(source, program, name, size) for size in sizes[name])
+    ]
+
+
+def others(program: Program, name: str) -> list[int]:
+    """Sizes beside, below and beyond the asked one."""
+    asked = program.asked[name]
+    return [asked - 1, asked + 1, asked // 2, 2 * asked]
+
+
+def takes(source: Any, program: Program, name: str, size: int) -> bool:
+    """Whether the model runs with another size of one dimension (or stops for a reason of ours)."""
+    try:
+        fresh(source, {**program.asked, program.dimensions[0]: 3, name: size})
+    except ModelFailed:
+        return False
+    except BotecError:
+        pass
+    return True
 
 
 def unseen(program: Program, stream: Stream, free: Sequence[str]) -> Iterator[Point]:
@@ -454,13 +551,31 @@ in numbers at the asked sizes, and says why.
 
 torchvision: all names for classification, segmentation and video. timm: {timm} names, of every
 family in turn. transformers: {types} model types a task is known for, evenly through the alphabet,
-with {layers} layers at most (fields that count layers, by their names) and otherwise their default
-configuration; a type whose default configuration transformers itself does not build gives its place
-to the next.
+with {layers} layers at most (fields that count layers, by their names; twice as many, or all, where
+it does not run with so few) and otherwise their default configuration; a type whose default
+configuration transformers itself does not build, or with which one training step on real tensors
+fails, gives its place to the next.
 """
 LEFT = """
 **Not all of it: {left} models of the full list have not been judged yet**, and are in no number
 below.
+"""
+AGAIN = """
+{many} rows, drawn at random, were judged a second time with botec as it was last ({when}): {same}
+came out with the same verdict for the same sizes{named}.
+"""
+PARTIAL = """
+## Exact for a range of sizes
+
+{many} of the exact ones have their formula for a range of a dimension's sizes, for whole blocks, or
+for the only size the model takes; sizes outside are answered by a reading there. A loop over blocks
+of tokens has one for as many turns as the asked length takes.
+"""
+GONE = """
+## Types that gave their place to the next
+
+The configuration that transformers takes by default is not built, or one training step (few layers,
+words and experts, real tensors on the CPU) ends at the line at which the reading ended.
 """
 PICTURES = """
 ## Pictures of any size
@@ -471,8 +586,11 @@ wide range, without a lattice; the others have a formula for a few sizes, or for
 """
 
 
-def page(rows: Sequence[Row], left: int = 0) -> str:
-    """The whole page as markdown; ``left`` cases have not been judged."""
+def page(
+    rows: Sequence[Row], left: int = 0, gone: Sequence[Row] = (), second: Sequence[Row] = ()
+) -> str:
+    """The whole page as markdown; ``left`` cases have not been judged, those of ``gone`` gave their
+    place to others, those of ``second`` were judged again."""
     plain = [row for row in rows if not row.key.endswith("H×W")]
     pictures = [row for row in rows if row.key.endswith("H×W")]
     text = (
@@ -480,12 +598,21 @@ def page(rows: Sequence[Row], left: int = 0) -> str:
         + (LEFT.format(left=left) if left else "")
         + "\n## Summary\n\n"
         + summary(plain)
+        + (judged_again(rows, second) if second else "")
     )
     text += "\n## What is not exact in every dimension, and why\n\n" + reasons(plain)
+    some = [row for row in plain if is_partial(row)]
+    text += PARTIAL.format(many=len(some)) + "\n" + regimes(some) if some else ""
+    text += GONE + "\n" + reasons(gone) if gone else ""
     if pictures:
         flexible = sum(map(is_flexible, pictures))
         text += PICTURES.format(flexible=flexible, all=len(pictures)) + "\n" + regimes(pictures)
     return text + "\n## Every family\n\n" + families(plain)
+
+
+def is_partial(row: Row) -> bool:
+    """Whether an exact formula is for a range or a lattice of sizes, or for one the model takes."""
+    return row.verdict == EXACT and any(sign in row.regime for sign in ("≤", "=", "multiple"))
 
 
 def is_flexible(row: Row) -> bool:
@@ -493,6 +620,19 @@ def is_flexible(row: Row) -> bool:
     heights = [point.get("H", 0) for point in row.points] or [0]
     wide = max(heights) - min(heights) >= WIDE
     return row.verdict == EXACT and wide and "multiple" not in row.regime
+
+
+def judged_again(rows: Sequence[Row], second: Sequence[Row]) -> str:
+    """How many of the rows that were judged a second time came out as the first time."""
+    first = {row.key: row for row in rows}
+    pairs = [(first[row.key], row) for row in second if row.key in first]
+    others = [
+        one.key for one, two in pairs if (one.verdict, one.regime) != (two.verdict, two.regime)
+    ]
+    named = f"; not {', '.join(f'`{key}`' for key in others)}" if others else ""
+    when = max((row.when for row in second), default="?")
+    same = len(pairs) - len(others)
+    return AGAIN.format(many=len(pairs), when=when, same=same, named=named)
 
 
 def introduction(rows: Sequence[Row]) -> str:
@@ -573,17 +713,25 @@ def main() -> int:
     options.add_argument("--limit", type=int, help="the first N cases alone")
     options.add_argument("--again", action="store_true", help="forget what was kept of these")
     options.add_argument("--so-far", action="store_true", help="judge none: what is kept alone")
+    options.add_argument("--sample", type=int, default=0, help="judge N of the rows once more")
     options.add_argument("--kept", type=Path, default=KEPT, help="where rows are kept")
     given = options.parse_args()
     wanted = [case for case in cases() if given.only in case.key][: given.limit]
     if given.again:
         forget(given.kept, (case.key for case in wanted))
     judged = known(given.kept) if given.so_far else judge_all(wanted, given.kept)
+    gone: list[Row] = []
     while further := instead(wanted, judged):
+        gone += [judged[case.key] for case in wanted if is_unbuilt(case, judged)]
         wanted = [*(case for case in wanted if not is_unbuilt(case, judged)), *further]
         judged = judged if given.so_far else judge_all(wanted, given.kept)
     rows = [judged[case.key] for case in wanted if case.key in judged]
-    text = page(rows, len(wanted) - len(rows))
+    again = given.kept.with_suffix(".again.jsonl")
+    if given.sample:
+        drawn = Random(given.sample).sample(sorted(row.key for row in rows), given.sample)
+        judge_all([case for case in wanted if case.key in drawn], again)
+    second = [row for row in known(again).values() if row.key in judged]
+    text = page(rows, len(wanted) - len(rows), gone, second)
     if given.file:
         Path(given.file).write_text(text, encoding="utf-8")
     else:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from botec.program import Regime
 
 Point = dict[str, int]
+Scales = tuple[tuple[int, int], ...]
 FAR = 16381  # a prime far beyond the usual lengths: whatever changes on the way there shows
 APART = 4099  # between far sizes of two dimensions, so that no floors of theirs agree
 SCALES = ((5, 8), (2, 1), (11, 8))
+UPWARDS = ((9, 8), (2, 1), (11, 8))
 LATTICE = 32  # the rounding most image networks work in
 BLOCKS = (128, 256)  # the rounding of tokens that are attended block by block
 SPANS = (254, 126, 62, 30, 14, 6)  # a little less than the usual lengths of blocks
@@ -77,6 +79,8 @@ def plans(question: Question) -> Iterator[Plan]:
     if question.late:
         yield below(question)
         yield uneven(question)
+        if all(2 * size < question.most.get(name, FAR) for name, size in late_sizes(question)):
+            yield uneven(question, UPWARDS)
         yield from near(question)
         yield from blocks(question)
 
@@ -121,10 +125,15 @@ def inside_limit(question: Question) -> Plan:
     return Plan(points, (proof,), replace(plan.regime, most={**plan.regime.most, **edge}))
 
 
-def uneven(question: Question) -> Plan:
-    """Sizes of mixed remainders, for floors; proved at the asked ones and at odd ones."""
-    points = tuple(question.point(scaled(question, row), 3 + 2 * row) for row in range(3))
-    odd = {name: size * 7 // 8 + 11 + 2 * i for i, (name, size) in enumerate(late_sizes(question))}
+def uneven(question: Question, scales: Scales = SCALES) -> Plan:
+    """Sizes of mixed remainders, for floors; proved at the asked ones and at odd ones.
+
+    Upwards of the asked sizes alone where a model takes nothing much smaller.
+    """
+    points = tuple(question.point(scaled(question, row, scales), 3 + 2 * row) for row in range(3))
+    up, down = (7, 8) if scales is SCALES else (5, 4)
+    odd = {name: size * up // down + 11 + 2 * i for i, (name, size) in
+           enumerate(late_sizes(question))}  # fmt: skip
     around = (*points, question.proof)
     least = {name: min(point[name] for point in around) for name in question.late}
     most = {name: max(point[name] for point in around) for name in question.late}
@@ -133,11 +142,11 @@ def uneven(question: Question) -> Plan:
     return Plan(points, (question.proof, question.point(odd, 6)), regime)
 
 
-def scaled(question: Question, row: int) -> Point:
-    """Sizes from five eighths to twice the asked ones, each dimension on its own course."""
+def scaled(question: Question, row: int, scales: Scales) -> Point:
+    """Sizes from the least to the most of ``scales``, each dimension on its own course."""
     found = {}
     for place, (name, size) in enumerate(late_sizes(question)):
-        up, down = SCALES[(row + place) % len(SCALES)]
+        up, down = scales[(row + place) % len(scales)]
         limit = question.most.get(name, FAR * FAR)
         found[name] = max(2, min(size * up // down + up + 3 + 2 * place, limit - place - row))
     return found

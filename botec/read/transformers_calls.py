@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, isqrt
 from typing import Any
 
 from botec.errors import BadInput
@@ -35,6 +35,8 @@ TOKEN_LABELS = (
     "PRETRAINING",
     "TOKEN_CLASSIFICATION",
 )
+# A picture of any form, cut up beforehand: which patches are there, and how many rows and columns.
+PATCHED = ("pixel_attention_mask", "spatial_shapes")
 VOCABULARIES = ("vocab_size", "src_vocab_size", "tgt_vocab_size", "text_vocab_size")
 DECODER_LABELS = ("SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ")
 
@@ -89,6 +91,8 @@ def needed(
     for name, one in list(accepted.items())[1:]:
         if one.default is inspect.Parameter.empty and one.kind in plain and name not in names:
             names.append(name)
+    if "pixel_values" in names:
+        names += [name for name in PATCHED if name in accepted]
     if "bbox" in accepted:
         names.append("bbox")  # documents: where on its page each token stands
     shifts = train and task in (*DECODER_LABELS, PICTURES_TO_TEXT) and shifts_labels(kind)
@@ -141,8 +145,9 @@ def tensor(name: str, config: Any, task: str, kind: Any) -> Input | None:
     if name == "bbox":
         dtype = "float32" if averages_boxes(kind) else "int64"
         return Input("B", "S", 4, dtype=dtype, name=name)
-    if name == "pixel_values":
-        return Input(*picture(config), name=name)
+    if name == "pixel_values" or name in PATCHED:
+        patched = set(PATCHED) <= set(inspect.signature(kind.forward).parameters)
+        return patches(name, config) if patched else Input(*picture(config), name=name)
     if name == "input_features":
         return sound_features(name, config)
     if name == "input_values":
@@ -199,6 +204,19 @@ def picture(config: Any) -> tuple[int | str, ...]:
     frames = getattr(part, "num_frames", None)
     middle = (frames, channels) if isinstance(frames, int) and frames > 1 else (channels,)
     return ("B", *middle, edges[0], edges[-1])
+
+
+def patches(name: str, config: Any) -> Input | None:
+    """A square picture that was cut up before the call, its mask, or its rows and columns."""
+    part = vision_part(config)
+    count, edge = getattr(part, "num_patches", None), getattr(part, "patch_size", None)
+    if not (isinstance(count, int) and isinstance(edge, int)):
+        return None
+    if name == "spatial_shapes":  # what is supposed of a whole number is half its bound
+        return Input("B", 2, dtype="int64", name=name, below=2 * isqrt(count) + 1)
+    if name == "pixel_attention_mask":
+        return Input("B", count, dtype="int64", name=name)
+    return Input("B", count, getattr(part, "num_channels", 3) * edge**2, name=name)
 
 
 def least_edge(part: Any) -> int:
@@ -335,7 +353,8 @@ def remarks(
 ) -> tuple[str, ...]:
     """What the reader must know about the call."""
     notes = []
-    if "pixel_values" in names and not getattr(vision_part(config), "image_size", None):
+    told = getattr(vision_part(config), "image_size", None) or PATCHED[-1] in names
+    if "pixel_values" in names and not told:
         edge = least_edge(vision_part(config))
         notes.append(f"the configuration has no image size; {edge} x {edge} taken")
     if "pixel_values" in accepted and "pixel_values" not in names:

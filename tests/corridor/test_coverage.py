@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-from botec.errors import BadInput
+import torch
+from torch import nn
+
+from botec import Input
+from botec.errors import BadInput, BotecError
+from botec.read.from_torch import read_source
+from botec.read.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,7 +101,7 @@ def test_fields_that_count_layers_are_told_by_their_names() -> None:
         "text_config": {"num_layers": 24, "num_attention_heads": 12}, "depth": True,
         "layer_norm_eps": 5, "vision_feature_layer": -2, "out_layers": [5, 6],
     }  # fmt: skip
-    assert page.depth_fields(fields) == [
+    assert page.fields_above(fields) == [
         "num_hidden_layers", "encoder_layers", "text_config.num_layers",
     ]  # fmt: skip
 
@@ -111,6 +117,65 @@ def test_a_type_its_library_does_not_build_gives_its_place_to_the_next(
         for case in wanted
     }
     assert [case.family for case in page.instead(wanted, judged)] == ["b"]
+    judged[wanted[2].key] = replace(judged[wanted[2].key], verdict=page.UNRUN)
+    assert [case.family for case in page.instead(wanted, judged)] == ["b"]
+
+
+class FourTokens(nn.Module):
+    """Takes four of what it is given and nothing else, as a table of positions does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.zeros(4, 3))
+
+    def forward(self, x: Any) -> Any:
+        return x + self.places
+
+
+class Counted(nn.Module):
+    """A loop over what it is given: numbers, though the model takes any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: Any) -> Any:
+        for place in range(x.shape[1]):
+            x = x + self.layer(x[:, place : place + 1])
+        return x
+
+
+@pytest.mark.parametrize(("network", "size", "verdict"), [
+    (FourTokens, 4, page.EXACT), (Counted, 40, page.SOME),
+])  # fmt: skip
+def test_a_size_the_model_alone_takes_is_no_dimension(
+    network: Any, size: int, verdict: str
+) -> None:
+    source = Source("net", network, (Input("B", "S", 3),), defaults={"B": 1, "S": size})
+    program = read_source(source, page.SETTING, {})
+    row = page.held(page.Row("net", "timm", "net", page.REFUSED), source, program)
+    assert row.verdict == verdict
+    assert row.regime == f"S = {size}, B ≥ 2"
+    assert (row.reason == f"the model itself takes S={size} alone") == (verdict == page.EXACT)
+    pictures = page.Row("net H×W", "timm", "net", page.REFUSED)
+    assert page.held(pictures, source, program).verdict == page.SOME
+
+
+def refusal(text: str) -> BotecError:
+    with pytest.raises(BotecError) as caught:
+        page.read(page.shrunken(text), False)
+    return caught.value
+
+
+def test_a_type_that_fails_with_real_tensors_at_the_same_line() -> None:
+    """The rotary sections of glm4v's default are for other heads; jetmoe runs, and asks of data."""
+    needs("transformers")
+    small = "text_config.hidden_size=64,text_config.intermediate_size=8"
+    text = f"transformers:glm4v?{small},vision_config.hidden_size=16,vision_config.num_heads=2"
+    assert page.unrun(text, refusal(text))
+    assert not page.unrun(text, ValueError("from elsewhere"))
+    text = "transformers:jetmoe?hidden_size=32,intermediate_size=8,kv_channels=8"
+    assert not page.unrun(text, refusal(text))
 
 
 def test_rows_are_kept_and_forgotten(tmp_path: Path) -> None:
@@ -135,6 +200,15 @@ def test_the_page_counts_and_explains() -> None:
     assert "| timm | 2 | 1 | 1 | 0 | 0 | 1 | 0 | 50.0% | 1.0, 1.0 |" in text
     assert "| `timm:b` | refused | B ≥ 2 | it is \\| odd |" in text
     assert "1 of 3 are exact at every H and W" in text
+    assert "for a range of sizes" not in text
+    assert "gave their place" not in text
+    some = replace(row, key="timm:e", regime="B ≥ 2, 3 ≤ S ≤ 9", reason="a loop")
+    gone = replace(row, key="transformers:f", verdict=page.UNRUN, reason="it fails")
+    text = page.page([row, some], 0, [gone])
+    assert "1 of the exact ones have their formula for a range" in text
+    assert "| `timm:a` | exact | B ≥ 2, 3 ≤ S ≤ 9 | a loop |" in text
+    assert "| `transformers:f` | not run by its library |" in text
+    text = page.page([row, refused, sized, lattice, narrow])
     assert "timm: 2 names" in text
     assert "have not been judged" not in text
     assert "7 models of the full list have not been judged yet" in page.page([row], 7)
@@ -156,6 +230,34 @@ def test_a_page_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     text = file.read_text(encoding="utf-8")
     assert "2 models of the full list have not been judged yet" in text
     assert "| timm | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 100.0% |" in text
+
+
+def test_rows_judged_again_are_held_against_the_first() -> None:
+    row = page.Row("timm:a", "timm", "f", page.EXACT, regime="B ≥ 2", when="2026-01-02")
+    other = replace(row, key="timm:b")
+    assert "judged a second time" not in page.page([row, other])
+    text = page.page([row, other], 0, (), [row, replace(other, regime="B = 1")])
+    assert "2 rows, drawn at random, were judged a second time with botec as it was last" in text
+    assert (
+        "(2026-01-02): 1\ncame out with the same verdict for the same sizes; not `timm:b`." in text
+    )
+
+
+def test_a_sample_is_judged_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, file = tmp_path / "rows.jsonl", tmp_path / "page.md"
+    page.keep(kept, page.Row(MLP.key, "timm", "mlp", page.REFUSED, points=({"B": 4},)))
+    monkeypatch.setattr(page, "cases", lambda: iter([MLP]))
+    told = ["coverage.py", "--sample", "1", "--kept", str(kept), "-o", str(file)]
+    monkeypatch.setattr(sys, "argv", told)
+    assert page.main() == 0
+    assert page.known(kept)[MLP.key].verdict == page.REFUSED
+    assert page.known(tmp_path / "rows.again.jsonl")[MLP.key].verdict == page.EXACT
+    assert (
+        f"0\ncame out with the same verdict for the same sizes; not `{MLP.key}`"
+        in file.read_text(encoding="utf-8")
+    )
 
 
 def test_the_cases_are_enough() -> None:

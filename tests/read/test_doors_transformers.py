@@ -60,6 +60,12 @@ CALLS = {
         "pixel_values=B,3,224,224:float32 labels=B,224,224:int64",
     ),
     "clip": ("CLIPModel", "input_ids=B,S:int64 pixel_values=B,3,224,224:float32"),
+    # a picture of any form, cut up before the call
+    "siglip2": (
+        "Siglip2Model",
+        "input_ids=B,S:int64 pixel_values=B,256,768:float32"
+        " pixel_attention_mask=B,256:int64 spatial_shapes=B,2:int64",
+    ),
     "wav2vec2": ("Wav2Vec2ForCTC", "input_values=B,N:float32"),
     "roberta": ("RobertaForMaskedLM", "input_ids=B,S:int64 labels=B,S:int64"),
     "opt": ("OPTForCausalLM", "input_ids=B,S:int64 labels=B,S:int64"),
