@@ -2,9 +2,9 @@
 
 With one thread the clock of both is the processor's own time, so other programs' turns do not
 enter; with two it is the wall's, and the spread says how quiet the machine was. A shared machine
-gets slower and faster in minutes, so it is calibrated anew before every third network, and a
-network's steps are timed before and after its ops: what these two differ by is the floor under all
-errors. Run it alone:
+gets slower and faster within a minute: it is calibrated before and after every network, whose
+prediction rests on both, and a network's steps are timed before and after its ops. What these two
+differ by is the floor under all errors. Run it alone:
 
     python -m benchmarks.accuracy --only time_here --resume here.jsonl
 """
@@ -16,16 +16,24 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.accuracy import rows
+from botec.analyses.duration.pages import Timed
+from botec.analyses.duration.speeds import Speeds
+from botec.analyses.duration.times import ideal
+from botec.duration.here import exact, speeds_from
+from botec.measure.calibration import Calibration, together
+from botec.program import Program
 
 ORDER = 70
 TITLE = "Time on this machine, calibrated"
 THREADS = (1, 2)
-SECONDS, MOST, FEWEST = 1.0, 8, 2  # of one half of a network's steps
-TOGETHER = 3  # networks to a calibration
+SECONDS, MOST, FEWEST = 0.8, 8, 2  # of one half of a network's steps
+KINDS = ("infer", "train")
 PREDICTORS = ("roofline", "calibrated", "exact")
+LATEST: dict[int, Calibration] = {}  # by threads
 
 
 def pictures(name: str, batch: int = 4) -> Callable[[], Any]:
@@ -102,69 +110,69 @@ def real(step: Any, threads: int) -> list[float]:
     return each
 
 
-def predicted(model: Any, inputs: Any, train: bool) -> dict[str, float]:
-    """Seconds by the plain roofline, by the calibration, and with every op timed."""
-    import botec
-    from botec.analyses.duration.pages import Timed
-    from botec.analyses.duration.times import ideal
-    from botec.duration.here import exact, known
-
-    program = botec.read(model, *inputs, train=train, optimizer="sgd" if train else None)
-    speeds = known(train)
-    if speeds is None:
-        raise RuntimeError("calibrate first")
-    timed = Timed(program, speeds)
-    return {
-        "roofline": ideal(timed.durations, timed.answers.phases) or 0.0,
-        "calibrated": timed.step,
-        "exact": Timed(program, exact(program, speeds)).step,
-    }
-
-
-def row(name: str, train: bool, threads: int) -> dict[str, float]:
-    """One network: half of its steps, what is predicted of it (its ops timed), the other half."""
-    import torch
-
-    torch.set_num_threads(threads)
-    warnings.simplefilter("ignore")
-    model, inputs = MODELS[name]()
-    step = realised(model, inputs, train)
-    first = real(step, threads)
-    found = predicted(model, inputs, train)
-    second = real(step, threads)
-    low, middle, high = statistics.quantiles(first + second, n=4, method="inclusive")
-    drift = statistics.median(second) / statistics.median(first) - 1
-    return {**found, "seconds": middle, "spread": (high - low) / middle, "drift": drift}
-
-
-def calibrated(threads: int) -> dict[str, float]:
-    """A fresh calibration for so many threads; how long it took and its spread."""
+def network(name: str, threads: int) -> dict[str, Any]:
+    """One network both ways, between two calibrations; the second is the next one's first."""
     import torch
 
     from botec.measure import calibration
 
     torch.set_num_threads(threads)
-    found = calibration.calibrate()
-    calibration.save(found)
-    return {"seconds": found.seconds, "spread": found.spread}
+    warnings.simplefilter("ignore")
+    before = LATEST.pop(threads, None) or calibration.calibrate()
+    steps = {kind: step(name, kind == "train", threads, before) for kind in KINDS}
+    after = LATEST[threads] = calibration.calibrate()
+    both = merged(before, after)
+    drift = statistics.median(
+        abs(one.seconds / other.seconds - 1)
+        for one, other in zip(after.samples, before.samples, strict=True)
+    )
+    rows = {kind: predicted(*steps[kind], speeds_from(both, kind == "train")) for kind in KINDS}
+    return {**rows, "calibrated in": after.seconds, "calibrations differ by": drift}
 
 
-def rows_of(threads: int) -> Iterator[tuple[str, str, dict[str, float]]]:
-    """Every network both ways, calibrated before every few; what fails is told and left out."""
-    for place, name in enumerate(MODELS):
-        if place % TOGETHER == 0:
-            key = f"here calibration {threads} {place}"
-            rows.worked_out(key, lambda: calibrated(threads))
-        for kind in ("infer", "train"):
-            key = f"here {name} {kind} {threads}"
-            try:
-                yield (
-                    name,
-                    kind,
-                    rows.worked_out(key, lambda n=name, t=kind == "train": row(n, t, threads)),
-                )
-            except Exception as error:
-                print(f"  {key}: {error}", file=sys.stderr)
+def step(
+    name: str, train: bool, threads: int, base: Calibration
+) -> tuple[Program, dict[str, float]]:
+    """Half of a network's real steps, all its ops one by one, the other half."""
+    import botec
+
+    model, inputs = MODELS[name]()
+    program = botec.read(model, *inputs, train=train, optimizer="sgd" if train else None)
+    real_one = realised(model, inputs, train)
+    first = real(real_one, threads)
+    ops = Timed(program, exact(program, speeds_from(base, train))).step
+    second = real(real_one, threads)
+    low, middle, high = statistics.quantiles(first + second, n=4, method="inclusive")
+    drift = statistics.median(second) / statistics.median(first) - 1
+    found = {"exact": ops, "seconds": middle, "spread": (high - low) / middle, "drift": drift}
+    return program, found
+
+
+def merged(before: Calibration, after: Calibration) -> Calibration:
+    """Two calibrations as one: the geometric mean of each kernel, the mean of what calls cost."""
+    pairs = zip(before.samples, after.samples, strict=True)
+    means = {
+        name: (getattr(before, name) + getattr(after, name)) / 2
+        for name in ("call", "infer", "train")
+    }
+    return replace(after, samples=tuple(together(list(pair)) for pair in pairs), **means)
+
+
+def predicted(program: Program, found: dict[str, float], speeds: Speeds) -> dict[str, float]:
+    """What was found, with seconds by the plain roofline and by the calibrations."""
+    timed = Timed(program, speeds)
+    roofline = ideal(timed.durations, timed.answers.phases) or 0.0
+    return {**found, "roofline": roofline, "calibrated": timed.step}
+
+
+def rows_of(threads: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every network; what fails is told and left out."""
+    for name in MODELS:
+        key = f"here {name} {threads}"
+        try:
+            yield name, rows.worked_out(key, lambda n=name: network(n, threads))
+        except Exception as error:
+            print(f"  {key}: {error}", file=sys.stderr)
 
 
 def section() -> str:
@@ -172,21 +180,29 @@ def section() -> str:
     parts = []
     for threads in THREADS:
         known = list(rows_of(threads))
+        flat = [(name, kind, found[kind]) for kind in KINDS for name, found in known]
         lines = [
             (name, kind, f"{1e3 * one['seconds']:.1f} ms", f"{one['spread']:.0%}",
              f"{one['drift']:+.0%}", *(rows.error(one[way], one["seconds"]) for way in PREDICTORS))
-            for name, kind, one in known
+            for name, kind, one in flat
         ]  # fmt: skip
-        drift = statistics.median(abs(one["drift"]) for _, _, one in known)
+        again = statistics.median(abs(one["drift"]) for _, _, one in flat)
+        taken, apart = (
+            statistics.median(found[key] for _, found in known)
+            for key in ("calibrated in", "calibrations differ by")
+        )
         clock = "processor time" if threads == 1 else "wall time"
         parts.append(
-            f"**{threads} thread{'s' if threads > 1 else ''}** ({clock}). The same steps, timed "
-            f"again after the ops were, differ by {drift:.0%} at the median: the floor.\n"
+            f"**{threads} thread{'s' if threads > 1 else ''}** ({clock}); calibrated in "
+            f"{taken:.1f} s. The floor, at the median: the same steps, timed again after the ops "
+            f"were, differ by {again:.0%}; the same kernels in two calibrations, one network "
+            f"apart, by {apart:.0%}.\n"
         )
         heads = ("network", "step", "measured", "spread", "again", *PREDICTORS)
         parts.append(rows.table(heads, lines))
         for way in PREDICTORS:
-            for kind in ("infer", "train"):
-                pairs = [(one[way], one["seconds"]) for _, own, one in known if own == kind]
+            for kind in KINDS:
+                pairs = [(one[way], one["seconds"]) for _, own, one in flat if own == kind]
                 parts.append(f"\n* {way}, {kind}: {rows.summary(pairs)}")
+        parts.append("")
     return "\n".join(parts)

@@ -1,7 +1,7 @@
 """Every distinct op of a program timed on this machine, alone, its data out of the caches.
 
-An op's tensors are made anew from shapes and types. Before every run a buffer larger than the
-second cache is written over, so that an op finds its data where a network would leave them. What
+An op's tensors are made anew from shapes and types. Before every run a buffer of a third cache's
+size is written over, so that an op finds its data where a network would leave them. What
 cannot be run alone (an op whose numbers must mean something) is left to the calibration.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from botec.measure.calibration import bare_call, clock_of
 
-SWEPT = 2_000_000  # float32 numbers written over between runs
+SWEPT = 5_000_000  # float32 numbers written over between runs
 ROUNDS = 2  # through all ops, one after the other: what wanders in a minute is in both
 LEAST, FEWEST, MOST = 0.01, 2, 8
 ROWS_BELOW = 2  # whole numbers in made tensors are places: 0 and 1 are always there
