@@ -7,9 +7,7 @@ one is a regime of its own. Where traces part, the reader gets the asked numbers
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +19,7 @@ from botec.read.align import Fit, PartedError, align, dtype_name, proves
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
 from botec.read.kernels import strides_of, with_kernels
-from botec.read.listening import as_on
+from botec.read.listening import as_on, no_collection
 from botec.read.plans import Plan, Point, Question, beside, plans, unused
 from botec.read.recurrent_on_cuda import notes
 from botec.read.short import Short, same_counters, shorter
@@ -31,6 +29,7 @@ from botec.read.step import Subject, blocks, named
 from botec.read.supposed import NOTE
 
 
+@no_collection()
 def read_source(
     source: Source, setting: Setting, given: Mapping[str, int], maker: Any = None
 ) -> Program:
@@ -76,20 +75,33 @@ def read_source(
 def begun(
     subject: Subject, asked: Point, given: Mapping[str, int], most: Mapping[str, int]
 ) -> Search:
-    """The search from the asked point; from a batch of two where nobody asked for the one that
-    fails (a norm over one value, say)."""
-    first = next(iter(asked), "")
+    """The search from the asked point; where nobody asked for the sizes that fail, from a batch of
+    two (a norm over one value, say) or from shorter lengths."""
     try:
         return Search(subject, asked, most)
     except ModelFailed as error:
-        if first in given or asked.get(first) != 1:
-            raise
-        try:
-            search = Search(subject, {**asked, first: 2}, most)
-        except BotecError:
-            raise error from None
-        search.reasons.append(f"{first}=2 was taken: {first}=1 is not to be had: {error.seen}")
-        return search
+        for point in instead(asked, given):
+            try:
+                search = Search(subject, point, most)
+            except BotecError:
+                continue
+            moved = [name for name in asked if point[name] != asked[name]]
+            taken, failed = (", ".join(f"{name}={of[name]}" for name in moved)
+                             for of in (point, asked))  # fmt: skip
+            search.reasons.append(f"{taken} was taken: {failed} is not to be had: {error.seen}")
+            return search
+        raise
+
+
+def instead(asked: Point, given: Mapping[str, int]) -> Iterator[Point]:
+    """Points to start from instead of one that fails, with the sizes a user gave as they are."""
+    first = next(iter(asked), "")
+    if first not in given and asked.get(first) == 1:
+        yield {**asked, first: 2}
+    late = [name for name in asked if name != first and name not in given]
+    for part in (2, 4, 8):
+        if late and all(asked[name] >= 8 * part for name in late):
+            yield {**asked, **{name: asked[name] // part for name in late}}
 
 
 def texts(source: Source, setting: Setting) -> tuple[str, ...]:
@@ -138,8 +150,7 @@ class Search:
         self.reasons: list[str] = []
         self.traces: dict[tuple[int, ...], Any] = {}
         self.strides: dict[Any, Any] = {}
-        with no_collection():
-            self.short = shorter(subject, asked)
+        self.short = shorter(subject, asked)
         if self.short is not None:
             self.traces[tuple(asked.values())] = self.short.asked
         self.asked_trace = self.trace(asked)
@@ -157,11 +168,6 @@ class Search:
         return self.traces[key]
 
     def streams(self) -> tuple[Stream, ...]:
-        """The regimes in the order they are asked: all free, one example, the asked point alone."""
-        with no_collection():
-            return self.all_streams()
-
-    def all_streams(self) -> tuple[Stream, ...]:
         """The streams of every block, of few blocks where they may stand for many."""
         if self.short is None:
             return self.found()
@@ -191,7 +197,8 @@ class Search:
         self.experts = experts_of(self.asked_trace)
 
     def found(self) -> tuple[Stream, ...]:
-        """The streams of what is traced."""
+        """The streams of what is traced, in the order they are asked: all free, one example, the
+        asked point alone."""
         names = tuple(self.asked)
         found = [self.stream(names, {})] if names else []
         if names:
@@ -321,19 +328,6 @@ class Search:
             return
         text = f"the number of ops changes with it ({one:,} events against {two:,})"
         raise LoopError(text) if max(one, two) > 1.3 * min(one, two) else PartedError(text)
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Many small objects are made that stay: looking through a framework's heap for cycles each
-    time would take longer than making them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class LoopError(PartedError):

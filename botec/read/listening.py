@@ -145,3 +145,19 @@ def same_draws() -> Iterator[None]:
     finally:
         random.setstate(state)
         sys.setrecursionlimit(depth)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Many small objects are made that stay: looking through a framework's heap for cycles each
+    time would take longer than making them. Afterwards they count as old, looked through seldom."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            if gc.get_freeze_count() == 0:
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()

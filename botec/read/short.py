@@ -70,7 +70,7 @@ class Short(Subject):
     def __init__(self, full: Subject, runs: Sequence[Run]) -> None:
         self.__dict__.update(full.__dict__)
         self.full, self.runs = full, runs
-        self.names = {id(one): name for name, one in full.module.named_parameters()}
+        self.names = {id(one): name for name, one in full.weights}
         if full.setting.optimizer:
             self.optimizer = Gradients()
         self.arounds: dict[Any, tuple[Stream, Any]] = {}
@@ -86,6 +86,7 @@ class Short(Subject):
     def with_units(self, point: Point, units: int) -> Recorder:
         """The step at ``point`` with as many units of every run."""
         with shortened(self.runs, units):
+            self.weights = list(self.module.named_parameters())
             recorder = self.record(Recorder(self.cache, self.capability is None), point)
         self.full.loss = self.loss
         return recorder
@@ -193,7 +194,7 @@ class Short(Subject):
         paths = list(named(self.full.module))
         number = {path: place for place, path in enumerate(paths)}
         found = {}
-        for name, _ in self.full.module.named_parameters():
+        for name, _ in self.full.weights:
             path, _, leaf = name.rpartition(".")
             scope, units = number[path], []
             for run in self.runs:
@@ -250,7 +251,7 @@ class Short(Subject):
         if not type(full.optimizer).__module__.startswith("torch.optim"):
             self.updated(full, primer, layouts)  # nobody knows where it keeps what
             return
-        weights = dict(full.module.named_parameters())
+        weights = dict(full.weights)
         traced = {name for name, _ in self.places.values()}
         few = copy(full)
         few.trained = [p for name, p in weights.items() if name in traced and p.requires_grad]
@@ -264,7 +265,7 @@ class Short(Subject):
     def updated(self, subject: Subject, recorder: Recorder, layouts: Mapping[str, Any]) -> None:
         """One update of a subject's optimizer, from gradients of these layouts."""
         try:
-            for name, parameter in subject.module.named_parameters():
+            for name, parameter in subject.weights:
                 if name in layouts:
                     shape, strides, dtype = layouts[name]
                     parameter.grad = torch.empty_strided(shape, strides, dtype=dtype, device=META)

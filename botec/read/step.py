@@ -51,7 +51,8 @@ class Subject:
         choose_trained(module, setting)
         self.module, self.source, self.setting, self.maker = module, source, setting, maker
         self.scopes = {id(part): place for place, part in enumerate(named(module).values())}
-        self.parameters = list(dict.fromkeys(module.parameters()))
+        self.weights = list(module.named_parameters())
+        self.parameters = [parameter for _, parameter in self.weights]
         self.trained = [p for p in self.parameters if p.requires_grad]
         self.cache: dict[Any, Any] = {}
         self.optimizer: Any = None
@@ -157,7 +158,7 @@ class Subject:
 
     def adopt(self, recorder: Recorder, inputs: list[Any]) -> None:
         """What is there before the step starts, with its role."""
-        for name, parameter in self.module.named_parameters():
+        for name, parameter in self.weights:
             recorder.adopt(parameter, "parameter", name)
         for name, buffer in self.module.named_buffers():
             recorder.adopt(buffer, "buffer", name)
@@ -170,7 +171,7 @@ class Subject:
 
     def states(self) -> Iterator[tuple[str, Any]]:
         """What the update keeps between steps: copies, the optimizer's states, the scale."""
-        names = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        names = {id(parameter): name for name, parameter in self.weights}
         names.update(self.copies.names(names))
         yield from self.copies.states(names)
         for parameter, state in self.optimizer.state.items() if self.optimizer else ():
