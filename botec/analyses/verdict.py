@@ -111,6 +111,9 @@ def rule_section(answers: Answers) -> tuple[Section, ...]:
 def verdict(fit: Fit, title: str) -> str:
     """One sentence: whether it fits, by how much; weights too large on their own come first."""
     total = Quantity(fit.room.total, "B")
+    if fit.room.usable <= 0:
+        own = Quantity(fit.room.context, "B")
+        return f"It does not fit on {title}: the driver's context ({own}) is all of its {total}."
     if fit.weights_alone:
         weights = Quantity(weight_bytes(fit.program), "B")
         return (

@@ -32,6 +32,12 @@ def test_the_context_is_the_users_to_set(say: Any) -> None:
     assert found["memory.device"] - found["memory.reserved"] == 2**30
 
 
+def test_a_context_larger_than_the_device_is_said_to_be_it(say: Any) -> None:
+    said = say("fit", SMALL, "B=64", *CARD, "--context", "30GiB")
+    assert said.code == 1
+    assert "the driver's context (30 GiB) is all of its 23.64 GiB." in " ".join(said.out.split())
+
+
 def sections(said: Any) -> dict[str, list[Any]]:
     """The parts of each section, by its title."""
     return {one["title"]: one["parts"] for one in json.loads(said.out)["sections"]}
