@@ -314,10 +314,10 @@ def fresh(row: str) -> dict[str, Any]:
 
 
 def all_rows(only: str, again: bool) -> dict[str, Any]:
-    """Every row, those kept from an earlier run as they were."""
+    """Every row, those kept from an earlier run as they were; ``again`` forgets the wanted ones."""
     KEPT.parent.mkdir(exist_ok=True)
     kept = {}
-    if KEPT.exists() and not again:
+    if KEPT.exists():
         lines = KEPT.read_text(encoding="utf-8").splitlines()
         kept = {one["row"]: one for one in map(json.loads, lines)}
     wanted = [row for row in rows() if only in row]

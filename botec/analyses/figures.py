@@ -9,7 +9,14 @@ from typing import Any
 
 from botec.analyses.count import Counts, Total, active_count, parameter_count
 from botec.analyses.fit import device_figures, on_its_device
-from botec.analyses.memory import Memory, memory, peak_formulas, stored_unknown, weight_bytes
+from botec.analyses.memory import (
+    Memory,
+    memory,
+    peak_formulas,
+    stored_unknown,
+    weight_bytes,
+    written,
+)
 from botec.analyses.reserve import estimated
 from botec.poly import Poly, at
 from botec.program import PHASES, ROLES, Program, Stream
@@ -228,12 +235,8 @@ def memory_figures(answers: Answers) -> list[Figure]:
     for role in ROLES:
         if role in roles:
             found.append(role_figure(answers, role, roles[role], status))
-    saved = answers.memory.saved()
     if answers.program.setting.train:
-        value = at(saved, answers.program.asked)
-        text = str(saved) if isinstance(saved, Poly) or not answers.program.asked else None
-        reason = None if text else f"traced at {answers.stream.regime}"
-        kept = Counted(value, text, status, {}, reason)
+        kept = saved_count(answers, status)
         found.append(Figure("memory.saved", "saved for the backward pass", "B", kept))
     weights = weight_bytes(answers.program)
     stored = Counted(weights, str(weights), "exact")
@@ -242,6 +245,20 @@ def memory_figures(answers: Answers) -> list[Figure]:
         stored = Counted(None, None, "unknown", unknown, why)
     found.append(Figure("memory.weights", "weights and buffers as stored", "B", stored))
     return estimated(found, answers.stream, answers.program.asked)
+
+
+def saved_count(answers: Answers, status: str) -> Counted:
+    """What the backward pass waits for; of a point that was only traced, with the widest regime's
+    formula where it gives the same there."""
+    program, asked = answers.program, answers.program.asked
+    saved = answers.memory.saved()
+    value = at(saved, asked)
+    if isinstance(saved, Poly) or not asked:
+        return Counted(value, str(saved), status)
+    wide = Memory(program, written(program, program.streams[0]), {}).saved()
+    if isinstance(wide, Poly) and at(wide, asked) == value:
+        return Counted(value, str(wide), status)
+    return Counted(value, None, status, {}, f"traced at {answers.stream.regime}")
 
 
 def outside_figures(answers: Answers) -> list[Figure]:

@@ -229,7 +229,8 @@ def sections(asked: Sweep, found: Found) -> tuple[Section, ...]:
         texts.append(f"{found.outside:,} lie where no formula is known and are left out.")
     if asked.where:
         texts.append(f"Kept where {asked.where.text}.")
-    parts: tuple[Part, ...] = (Text(" ".join(texts)), Table(title, heads, rows))
+    table = (Table(title, heads, rows),) if rows else ()
+    parts: tuple[Part, ...] = (Text(" ".join(texts)), *table)
     if any(one.key == "memory.peak" for one in asked.shown):
         parts = (*parts, Text(envelope_text(asked.program)))
     if any(one.key == "memory.device" for one in asked.shown):
@@ -242,4 +243,5 @@ def envelope_text(program: Program) -> str:
     sizes = dict.fromkeys(len(peak_formulas(program, stream)) for stream in program.streams)
     chosen = any(stream.kernels for stream in program.streams)
     where = ", by the choices that kernels make at each point" if chosen else ""
-    return f"The peak is the maximum of {' or '.join(map(str, sizes))} formulas{where}."
+    many = " or ".join(map(str, sorted(sizes)))
+    return f"The peak is the maximum of {many} formula{'s' * (max(sizes) > 1)}{where}."

@@ -287,7 +287,7 @@ class Gathered:
         )
         rows = tuple(tuple(row.get(head.title) for head in heads) for row in self.rows)
         table = Table(f"{len(rows)} of {self.kept:,} points, {ordered}", heads, rows)
-        parts: list[Any] = [Text(" ".join(texts)), table]
+        parts: list[Any] = [Text(" ".join(texts)), *([table] if rows else [])]
         if self.refused:
             refused = tuple(
                 (*({"model": one.model, **one.fields}.get(name) for name in self.names), one.reason)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from botec.commands.answering import Answer
-from botec.commands.asking import MODEL_OPTIONS, Asked, command, question_from
+from botec.commands.asking import MODEL_OPTIONS, Asked, OneOf, command, question_from
 from botec.errors import BadInput
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class Run:
     ),
     click.option(
         "--backend",
-        default="",
-        type=click.Choice(["", *BACKENDS]),
+        default=None,
+        type=OneOf(BACKENDS),
         metavar="NAME",
         help=f"Who works on many networks: joblib's {', '.join(BACKENDS)} (loky: processes).",
     ),
@@ -100,7 +100,7 @@ def sweep(
     best: str,
     figures: tuple[str, ...],
     vary: tuple[str, ...],
-    backend: str,
+    backend: str | None,
     jobs: int,
     resume: str,
     points: str | None,

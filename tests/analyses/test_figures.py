@@ -266,3 +266,12 @@ def test_another_point_of_the_same_program() -> None:
     assert {k: f.counted.value for k, f in ours.items()} == {
         k: f.counted.value for k, f in theirs.items()
     }
+
+
+def test_what_is_saved_of_one_example_has_the_formula_of_all() -> None:
+    """A ReLU's result of five numbers and the mean's own: nothing of it changes at a batch of 1."""
+    one, four = (figures(Answers(read("mlp", B=size)))["memory.saved"].counted for size in (1, 4))
+    assert one is not None
+    assert four is not None
+    assert one.formula == four.formula
+    assert evaluated(str(one.formula), {"B": 1}) == one.value

@@ -47,6 +47,7 @@ def test_nothing_kept_is_a_no(say: Any) -> None:
     said = say("sweep", MODEL, "B=1:4", "--where", "memory.peak < 1")
     assert said.code == 1
     assert said.err.endswith("none of 4 points meets memory.peak < 1\n")
+    assert "0 of 0" not in said.out
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,8 @@ def test_nothing_kept_is_a_no(say: Any) -> None:
         (["B=1:4", "--where", "__import__('os').system('x') < 1"], "is not understood"),
         (["B=1:4", "--vary", "K"], "--vary K: 'K' names no field and its sizes"),
         (["B=1:4", "K=1,2", "--vary", "K=3,4"], "K is varied twice"),
-        (["B=1:4", "--backend", "spark"], "'spark'"),
+        (["B=1:4", "--backend", "spark"], "--backend spark: 'spark' is unknown; use one of loky,"),
+        (["B=1:4", "--backend", "loki"], "did you mean loky?"),
         (["B=1:4", "--jobs", "-1"], "-1 is not in the range"),
         (["B=1:9000000:1", "--points", "9000000", "--backend", "loky"], "9,000,000 points of each"),
     ],
