@@ -123,4 +123,4 @@ def fresh(
     matrix = correlations(*k)
     z = noise.gaussian(matrix * q)
     full = (*map(float, matrix[0, 1:]), float(matrix[POSITION, EXAMPLE]))
-    return Part(size, z, profile, full if exact else None)
+    return Part(size, z, profile, full if exact else None, alone=True)

@@ -12,15 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botec.analyses.signal.averages import clamp, fresh
+from botec.analyses.signal.averages import clamp, evenness, fresh
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import (
+    FEW,
     bias_gradient,
     bias_square,
+    draw_spread,
     entering,
+    few_terms,
     linear_moments,
     made,
     matched_whole,
+    sum_spread,
     sums_of,
     weight_gradient,
     width_spread,
@@ -56,20 +60,22 @@ class Sliding:
 
     ``meets[a]`` [out, in] counts the taps between two positions of axis a, ``kept`` is the factor
     Σf²/Σf on the correlation of two outputs, ``returned`` that of two inputs' gradients, ``share``
-    the mean share of taps that lie inside.
+    the mean share of taps that lie inside. ``common[a]`` [out, in] weighs each tap by the share of
+    positions that have it: what an output has in common with the others.
     """
 
     meets: tuple[Any, ...]
+    common: tuple[Any, ...]
     kept: float
     returned: float
     share: float
     taps: int
 
-    def spread_over(self, profile: Any, back: bool = False) -> Any:
+    def spread_over(self, profile: Any, back: bool = False, common: bool = False) -> Any:
         """A profile over the input's positions summed over windows (``back``: the transpose)."""
         import numpy
 
-        for place, matrix in enumerate(self.meets):
+        for place, matrix in enumerate(self.common if common else self.meets):
             axis = 2 + place
             matrix = matrix.T if back else matrix
             if profile.shape[axis] == 1:
@@ -88,7 +94,7 @@ def sliding(
     """The windows of a call of ``aten.convolution`` (its transposed ones turned around)."""
     turned = call.arguments["transposed"]
     options = [per_axis(call.arguments[n], len(kernel)) for n in ("stride", "padding", "dilation")]
-    meets, kept, returned, share = [], 1.0, 1.0, 1.0
+    meets, common, kept, returned, share = [], [], 1.0, 1.0, 1.0
     for size, out, taps, stride, padding, dilation in zip(
         before, after, kernel, *options, strict=True
     ):
@@ -100,7 +106,8 @@ def sliding(
         returned *= ratio(back)
         share *= forth.mean()
         meets.append(met.sum(0))
-    return Sliding(tuple(meets), kept, returned, share, math.prod(kernel))
+        common.append((met * forth[:, None, None]).sum(0))
+    return Sliding(tuple(meets), tuple(common), kept, returned, share, math.prod(kernel))
 
 
 def ratio(shares: Any) -> float:
@@ -133,8 +140,11 @@ def convolution(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None
     counts = x.count([a for a in range(len(shape)) if a != 1])
     # a grouped output sums over its own group's inputs only, but q averages over all of them
     spread = entering(replace(x, parts=tuple(parts)), counts, 1)
+    spread += draw_spread(array) + sum_spread(parts, shape[1])
     roles = (x.roles[0], (("u", shape[1]),), *(renamed(x, a, shape) for a in range(2, len(shape))))
-    value = Value(shape, roles, tuple(found), 1, spread, sampled=x.sampled)
+    padded = any(call.arguments["padding"]) and slide.taps > 1
+    borders = x.borders + padded
+    value = Value(shape, roles, tuple(found), 1, spread, sampled=x.sampled, borders=borders)
 
     def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
         if gradients[0] is None:
@@ -186,23 +196,31 @@ def convolved_part(
     run: Any, parts: list[Part], pieces: list[Any], slide: Sliding, bias: Any, size: int
 ) -> Part:
     """One part of the output."""
-    moments, rows, each = 0.0, 0.0, None
+    moments: Any = 0.0
+    rows, shared, each = 0.0, 0.0, None
     for part, piece in zip(parts, pieces, strict=True):
         sums = sums_of(piece)
         each = sums.each if len(parts) == 1 else None
         found = linear_moments(part, sums, "u")
-        profile = slide.spread_over(part.profile.mean(1, keepdims=True)) / slide.taps
+        before = part.profile.mean(1, keepdims=True)
+        profile = slide.spread_over(before) / slide.taps
         found = found * float(profile.mean())
-        found[0, 1:3] *= (slide.kept, 1.0)
-        found[1:3, 0] *= (slide.kept, 1.0)
-        found[1, 2] = found[2, 1] = found[1, 2] * slide.kept
+        kept = slide.kept * evenness(before) / evenness(normalised(profile)[0])
+        found[0, 1] = found[1, 0] = min(found[0, 1] * kept, found[0, 0])
+        found[1, 2] = found[2, 1] = min(found[1, 2] * kept, found[0, 0])
         moments = moments + found
+        shared = shared + slide.spread_over(before**0.5, common=True) * found[0, 1]
         rows = rows + profile * float(found[0, 0]) / max(float(profile.mean()), 1e-300)
     if each is not None and float(abs(each - 1).max()) > 0.02:
         rows = rows * each.reshape(1, -1, *(1 for _ in slide.meets))
     shape = (1, size, *(1 for _ in slide.meets))
-    value = made(run, moments, bias_square(bias), rows, shape, (), 1, "u", 0.0)
-    return value.parts[0]
+    few = len(parts) == 1 and pieces[0][0].size < FEW
+    drawn = few_terms(run, parts[0], pieces[0]) if few else None
+    value = made(run, moments, bias_square(bias), rows, shape, (), 1, "u", 0.0, drawn)
+    if slide.taps == 1 or abs(moments[0, 1]) <= 1e-12 * moments[0, 0]:
+        return value.parts[0]
+    (one,) = value.parts
+    return replace(one, shared=(one.profile, narrowed(shared)))
 
 
 def convolution_gradient(
@@ -228,7 +246,7 @@ def convolution_gradient(
             piece = array if groups > 1 else array[:, start : start + one.size]
         start += one.size
         found.append(returned(run, one, out, piece, slide, groups))
-    spread += width_spread(whole, counts, array.shape[0] // groups * 1)
+    spread += width_spread(whole, counts, array.shape[0] // groups) + draw_spread(array)
     if len(found) == 1 and len(x.parts) > 1:
         found = [replace(found[0], size=one.size) for one in x.parts]
     return Gradient(tuple(found), spread)
@@ -240,13 +258,11 @@ def returned(run: Any, one: Part, out: Part, piece: Any, slide: Sliding, groups:
     by_output = squares.sum((1, 2))
     mean = float(by_output.mean())
     profile = out.profile
-    if profile.shape[1] > 1 and groups > 1 and profile.shape[1] == len(by_output):
-        # each input has its own outputs: their squares and gradients belong together
-        each = (by_output / mean if mean > 0 else by_output).reshape(
-            1, -1, *(1 for _ in slide.meets)
-        )
+    if profile.shape[1] > 1 and profile.shape[1] == len(by_output) and mean > 0:
+        # an output's squares and its gradient belong together: a norm behind it divides by them
+        each = (by_output / mean).reshape(1, -1, *(1 for _ in slide.meets))
         profile = profile * each
-        if len(by_output) != one.size:
+        if groups == 1 or len(by_output) != one.size:
             profile = profile.mean(1, keepdims=True)
     else:
         profile = profile.mean(1, keepdims=True)
@@ -259,4 +275,5 @@ def returned(run: Any, one: Part, out: Part, piece: Any, slide: Sliding, groups:
     k = out.told()
     k[0], k[3] = clamp(k[0] * slide.returned), clamp(k[3] * slide.returned)
     k[2] = 0.0
-    return fresh(run.noise, q, tuple(k), profile, one.size)
+    found = fresh(run.noise, q, tuple(k), profile, one.size)
+    return replace(found, level=out.level and groups == one.size and groups > 1)

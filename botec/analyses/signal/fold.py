@@ -138,7 +138,9 @@ def source(graph: Graph, number: int, noise: Noise) -> Value:
 
 
 def input_roles(graph: Graph, number: int) -> tuple[Axis, ...]:
-    """The meaning of an input's axes: examples first, units last, or second before a convolution.
+    """The meaning of an input's axes: examples first, units second in pictures, else last.
+
+    A picture is what a convolution reads, or what has four axes and no matrix multiplies.
 
     A whole number is a unit by itself: all its axes are examples and positions.
     """
@@ -146,12 +148,14 @@ def input_roles(graph: Graph, number: int) -> tuple[Axis, ...]:
     rank = len(value.shape)
     letters = ["b", *["p"] * (rank - 1)]
     if "float" in value.dtype and rank > 1:
-        letters[1 if rank > 3 or convolved(graph, number) else -1] = "u"
+        kind = first_mixing(graph, number)
+        picture = kind == "convolution" or (rank > 3 and kind != "matmul")
+        letters[1 if picture else -1] = "u"
     return tuple(((role, size),) for role, size in zip(letters, value.shape, strict=False))
 
 
-def convolved(graph: Graph, number: int) -> bool:
-    """Whether the first op that mixes an input is a convolution along its last axis."""
+def first_mixing(graph: Graph, number: int) -> str:
+    """The kind of the first op that mixes an input's entries, "" where there is none."""
     waiting: list[int] = [number]
     seen: set[int] = set()
     while waiting:
@@ -159,13 +163,11 @@ def convolved(graph: Graph, number: int) -> bool:
         for place in graph.users[one]:
             node = graph.nodes[place]
             kind = kind_of(node.call)
-            if kind == "convolution":
-                return True
-            if kind in ("matmul", "norm"):
-                return False
+            if kind in ("convolution", "matmul", "norm"):
+                return kind
             waiting += [n for n in node.results if n not in seen]
             seen.update(node.results)
-    return False
+    return ""
 
 
 # --- forward --------------------------------------------------------------------------------------
@@ -311,6 +313,7 @@ def total(a: Gradient, b: Gradient) -> Gradient:
 
 def added(a: Part, b: Part) -> Part:
     """The sum of two gradients of one part; where they meet in few entries, little adds up."""
+    from botec.analyses.signal.averages import evenness
     from botec.analyses.signal.value import narrowed, normalised
 
     q = a.q + b.q
@@ -318,9 +321,16 @@ def added(a: Part, b: Part) -> Part:
         return a
     profile = normalised(narrowed(a.profile * a.q + b.profile * b.q))[0]
     meeting = float(((a.profile * b.profile) ** 0.5).mean())
-    together = q + 2 * float((a.z[0] * b.z[0]).mean()) * min(meeting, 1.0)
+    common = 0.0 if a.alone or b.alone else float((a.z[0] * b.z[0]).mean())
+    together = q + 2 * common * min(meeting, 1.0)
     z = a.z + b.z
     now = float((z[0] ** 2).mean())
     z = z * (max(together, 0.0) / now) ** 0.5 if now > 0 else z
     rows = zip(a.told(), b.told(), strict=True)
-    return Part(a.size, z, profile, tuple((x * a.q + y * b.q) / q for x, y in rows))
+    # entries of different addends know nothing of each other: pairs within each count
+    k = [(x * a.q + y * b.q) / q for x, y in rows]
+    even = max(evenness(profile), 1e-300)
+    one, other = evenness(a.profile) * a.q / (q * even), evenness(b.profile) * b.q / (q * even)
+    for r in (0, 3):
+        k[r] = min(a.told()[r] * one + b.told()[r] * other, 1.0)
+    return Part(a.size, z, profile, tuple(k), alone=a.alone and b.alone)

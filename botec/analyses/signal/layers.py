@@ -22,8 +22,10 @@ SURE = 1.96  # standard deviations that 95 % of a normal variable lie within
 class Layer:
     """The output of one call of a module: its second moment, and that of its gradient.
 
-    ``low`` and ``high`` are the ends of 95 % intervals over networks drawn anew; a moment is
-    ``None`` where it is not predicted, and ``why`` says why.
+    The moments are those of the median network, not the mean over networks: a narrow deep one has
+    ln q spread by v about a mean that lies v/2 lower (Hanin & Nica 2020, theorem 1,
+    https://arxiv.org/abs/1812.05994). ``low`` and ``high`` are the ends of 95 % intervals over
+    networks drawn anew; a moment is ``None`` where it is not predicted, and ``why`` says why.
     """
 
     name: str
@@ -93,11 +95,20 @@ def layer(run: Run, name: str, turn: int, number: int) -> Layer:
         why = value.why if isinstance(value, Missing) else "it does not depend on the input"
         return Layer(name, turn, kind, number, None, why=why)
     gradient = run.gradients.get(number)
-    low, high = interval(value.q, signal_deviation(value))
+    spread = signal_spread(value)
+    size = typical(value.q, spread)
+    low, high = interval(size, math.sqrt(spread + SIGNAL_ERROR**2))
     if gradient is None:
-        return Layer(name, turn, kind, number, value.q, low, high)
-    below, above = interval(gradient.q, gradient_deviation(gradient, value))
-    return Layer(name, turn, kind, number, value.q, low, high, gradient.q, below, above)
+        return Layer(name, turn, kind, number, size, low, high)
+    spread = gradient_spread(gradient, value)
+    back = typical(gradient.q, spread)
+    below, above = interval(back, math.sqrt(spread + GRADIENT_ERROR**2))
+    return Layer(name, turn, kind, number, size, low, high, back, below, above)
+
+
+def typical(mean: float, spread: float) -> float:
+    """The median of a log-normal variable of a given mean and variance of its logarithm."""
+    return mean * math.exp(-spread / 2)
 
 
 def interval(middle: float, deviation: float) -> tuple[float, float]:
@@ -106,19 +117,16 @@ def interval(middle: float, deviation: float) -> tuple[float, float]:
     return middle / reach, middle * reach
 
 
-def signal_deviation(value: Value) -> float:
-    """The standard deviation of ln of what a run measures."""
-    own = own_spread(value.one, value)
-    return math.sqrt(value.spread + own + SIGNAL_ERROR**2)
+def signal_spread(value: Value) -> float:
+    """The variance over networks of ln of what a run measures."""
+    return value.spread + own_spread(value.one, value)
 
 
-def gradient_deviation(gradient: Gradient, value: Value) -> float:
+def gradient_spread(gradient: Gradient, value: Value) -> float:
     """The same of a gradient."""
     from botec.analyses.signal.pointwise import matched
 
-    part = matched(gradient, value)[0]
-    own = own_spread(part, value)
-    return math.sqrt(gradient.spread + own + GRADIENT_ERROR**2)
+    return gradient.spread + own_spread(matched(gradient, value)[0], value)
 
 
 def own_spread(part: Any, value: Value) -> float:
@@ -129,5 +137,5 @@ def own_spread(part: Any, value: Value) -> float:
 
 
 def weights_found(run: Run) -> Mapping[str, float]:
-    """The second moment of every parameter's gradient, by name."""
-    return run.weights
+    """The second moment of every parameter's gradient in the median network, by name."""
+    return {name: typical(q, run.weight_spread[name]) for name, q in run.weights.items()}

@@ -14,7 +14,7 @@ from typing import Any
 
 from botec.analyses.signal.averages import evenness, fresh, pair_mean
 from botec.analyses.signal.book import Outcome, rule
-from botec.analyses.signal.particles import EXAMPLE, POSITION, UNIT, second_moments
+from botec.analyses.signal.particles import EXAMPLE, POSITION, UNIT, recolouring, second_moments
 from botec.analyses.signal.value import (
     ROLES,
     Data,
@@ -129,6 +129,34 @@ def width_spread(part: Part, counts: Mapping[str, int], units: int) -> float:
     return max(pair_mean(moments, {**counts, "u": 1}), 0.0) / (q**2 * units)
 
 
+ENOUGH = 1 << 16  # weights whose fourth moment is that of all
+
+
+def draw_spread(weight: Any) -> float:
+    """The variance of ln Σ w² between two draws of a weight: the one read and one drawn anew.
+
+    Each has Var(w²)/(n E²w²) of its own; a head of few outputs has few weights.
+    """
+    rows = -(-ENOUGH * weight.shape[0] // weight.size)
+    some = weight[:rows].astype("float64")
+    square = float((some**2).mean())
+    if square <= 0:
+        return 0.0
+    return 2 * max(float((some**4).mean()) / square**2 - 1, 0.0) / weight.size
+
+
+def sum_spread(parts: Sequence[Part], outputs: int) -> float:
+    """What the sums of weights read from one network tell wrong of another.
+
+    Inputs of mean m make (Σ w)² m² of an output's square, χ² of one degree: 2/n over n outputs.
+    """
+    q = sum(part.q * part.size for part in parts)
+    if q <= 0:
+        return 0.0
+    share = sum(part.mean**2 * part.size for part in parts) / q
+    return 2 * share**2 / max(outputs, 1)
+
+
 def row_spread(moments: Any, counts: Mapping[str, int], units: int) -> float:
     """How far the second moment over ``units`` outputs lies from its mean: 2 k²/n."""
     q = float(moments[0, 0])
@@ -180,7 +208,8 @@ def product_value(run: Any, x: Value, matrix: Any, bias: Any) -> Value | Missing
     shape = (*x.shape[:-1], matrix.shape[1])
     roles = (*x.roles[:-1], ((role, matrix.shape[1]),))
     counts = x.count([a for a in range(len(shape)) if a != axis])
-    return made(run, moments, added, rows, shape, roles, axis, role, entering(x, counts, axis))
+    spread = entering(x, counts, axis) + draw_spread(matrix) + sum_spread(x.parts, shape[axis])
+    return made(run, moments, added, rows, shape, roles, axis, role, spread)
 
 
 def entering(x: Value, counts: Mapping[str, int], axis: int) -> float:
@@ -196,9 +225,12 @@ def entering(x: Value, counts: Mapping[str, int], axis: int) -> float:
 
 def made(
     run: Any, moments: Any, bias: float, rows: Any, shape: tuple[int, ...],
-    roles: Any, axis: int, role: str, spread: float,
+    roles: Any, axis: int, role: str, spread: float, drawn: Any = None,
 ) -> Value:  # fmt: skip
-    """A value of fresh Gaussian particles: ``moments`` and a bias, which is the same everywhere."""
+    """A value of fresh particles: ``moments`` and a bias, which is the same everywhere.
+
+    Gaussian ones, or those ``drawn`` before, moved to these moments.
+    """
     import numpy
 
     q = max(float(moments[0, 0]), 0.0)
@@ -212,11 +244,40 @@ def made(
         if other != along:
             covariance[along, other] -= bias
             covariance[other, along] -= bias
-    z = run.noise.gaussian(covariance)
+    z, means = (run.noise.gaussian(covariance), None) if drawn is None else drawn
+    if drawn is not None:
+        moved = recolouring(z, covariance)
+        z, means = moved @ z, moved @ means
     now = float((z[0] ** 2).mean())
     z = z * math.sqrt(total / now) if now > 0 else z * 0.0
-    part = Part(shape[axis], z, profile)
+    part = Part(shape[axis], z, profile, within=None if means is None else (z, means))
     return Value(shape, roles, (part,), axis, spread)
+
+
+def few_terms(run: Any, part: Part, weight: Any) -> tuple[Any, Any]:
+    """Particles of sums of so few terms that they are not Gaussian, and the means of their units.
+
+    ``weight`` is [outputs, terms]; each particle is of an output drawn at random, whose own scale
+    is left to the profile. The terms are the part's particles in orders of their own. Weights of no
+    sure sign have their mirror image among them: no skewness of chance.
+    """
+    import numpy
+
+    rows = weight.reshape(weight.shape[0], -1).astype("float64")
+    norms = numpy.sqrt((rows**2).sum(1, keepdims=True))
+    rows = rows / numpy.where(norms > 0, norms, 1.0)
+    signed = abs(rows.mean()) > DOUBT * rows.std() / math.sqrt(rows.size)
+    count = run.noise.samples // (1 if signed else 2)
+    same, other = (run.noise.random.integers(0, len(rows), count) for _ in range(2))
+    places = numpy.stack([same, same, same, other])
+    total = numpy.zeros((4, count))
+    for term in range(rows.shape[1]):
+        drawn = run.noise.random.permutation(run.noise.samples)[:count]
+        total += rows[places, term] * part.z[:, drawn]
+    means = part.mean * rows.sum(1)[places]
+    if signed:
+        return total, means
+    return numpy.hstack([total, -total]), numpy.hstack([means, -means])
 
 
 def slices(matrix: Any, sizes: Sequence[int]) -> list[Sums]:
@@ -254,7 +315,7 @@ def product_gradient(
         if role in ("p", "b"):
             k[3] = 0.0
         found.append(fresh(run.noise, part.q * factor, tuple(k), profile, one.size))
-    spread = gradient.spread + width_spread(part, counts, matrix.shape[1])
+    spread = gradient.spread + width_spread(part, counts, matrix.shape[1]) + draw_spread(matrix)
     out = Gradient(tuple(found), spread)
     if x.axis != axis and len(x.parts) > 1:
         cut = [replace(found[0], size=one.size) for one in x.parts]
@@ -306,10 +367,6 @@ def bias_gradient(
     """A bias's gradient is the sum over examples and positions."""
     if name:
         n = counts["p"] * counts["b"]
-        mean = pair_mean(
-            part.moments(),
-            {**counts, "u": 1},
-            "",
-            evenness(part.profile, units % part.profile.ndim),
-        )
+        even = evenness(part.profile, units % part.profile.ndim)
+        mean = 0.0 if part.centred else pair_mean(part.moments(), {**counts, "u": 1}, "", even)
         run.weight(name, mean * n**2, spread)

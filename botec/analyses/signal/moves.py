@@ -31,8 +31,9 @@ def same(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     """A copy. (Autograd's own detached aliases stand in the graph for what they alias.)"""
     name = "src" if "src" in given else "self"
     one = given[name]
-    if not isinstance(one, Value):
-        return None
+    over = given.get("self")
+    if not isinstance(one, Value):  # a known token in the place of a random one
+        return Outcome((over,)) if isinstance(over, Value) and over.index else None
     return Outcome((one,), lambda gradients: {name: gradients[0]})
 
 
@@ -42,9 +43,21 @@ def through_memory(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | N
     name = "part" if node.call.op == "botec.put" else "whole"
     shape = run.shape(node.outputs[0])
     one = given[name]
+    tokens = [other for other in given.values() if isinstance(other, Value) and other.index]
+    if tokens and name == "part":  # whole numbers among others are whole numbers
+        first = tokens[0]
+        roles = first.roles if first.shape == shape else index_roles(first, shape)
+        return Outcome((replace(first, shape=shape, roles=roles),))
     if not isinstance(one, Value) or one.shape != shape:
         return None
     return Outcome((one,), lambda gradients: {name: gradients[0]})
+
+
+def index_roles(one: Value, shape: tuple[int, ...]) -> tuple[Axis, ...]:
+    """The roles of whole numbers in a tensor of another ``shape``: those of their own axes."""
+    letters = [role_of(axis) for axis in one.roles] if len(one.shape) == len(shape) else []
+    letters = letters or ["b", *["p"] * (len(shape) - 1)]
+    return tuple(((letter, size),) for letter, size in zip(letters, shape, strict=True))
 
 
 @rule("aten.view", "aten._unsafe_view", "aten.reshape", "aten._reshape_alias", "aten.flatten")

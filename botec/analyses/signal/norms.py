@@ -31,6 +31,7 @@ from botec.analyses.signal.value import (
 )  # fmt: skip
 
 LEAST = 1e-30
+MOST_SCATTER = 0.5  # beyond, few entries have nearly all, and no first order holds
 
 
 @rule(
@@ -89,7 +90,8 @@ def normalised_outcome(
     made = [standard(part, over, axes, eps, centred, affine) for part in joint.parts]
     hats = tuple(hat for hat, _ in made)
     inverses = [inverse for _, inverse in made]
-    hat = replace(joint, parts=hats, spread=0.0, attention=None, keep=None)
+    borders = 0.0 if over["p"] > 1 and centred else x.borders
+    hat = replace(joint, parts=hats, spread=0.0, attention=None, keep=None, borders=borders)
     outputs, after = affined(run, hat, given, affine)
     shapes = [run.shape(n) if n is not None else () for n in node.outputs]
     rest = tuple(Missing("a norm's own statistic") for _ in shapes[1:])
@@ -129,19 +131,54 @@ def standard(
     by_set = part.profile.mean(tuple(axes), keepdims=True)
     variance = q * by_set * (1 - share)
     inverse = 1 / (variance + eps)
-    left = (part.profile * (1 - 2 * share) + share * by_set).clip(0) * q
+    # E (x - μ)² = E x² - 2 E xμ + E μ², with E xμ where it is
+    common = part.common / part.common.mean(tuple(axes), keepdims=True).clip(LEAST) * by_set
+    left = (part.profile - share * (2 * common - by_set)).clip(0) * q
     profile, after = normalised(narrowed(left * inverse))
     if q <= 0 or 1 - share < LEAST:
         return Part(part.size, part.z * 0.0, flat(part.profile.ndim)), inverse
-    own = mean_moments(part, over, units)
+    own = set_moments(part, over, units)
     wanted = moments - own if centred else moments
     wanted = wanted / max(float(wanted[0, 0]), LEAST)
     wanted[range(4), range(4)] = 1.0
-    z = part.z - part.mean if centred and over["u"] > 1 else part.z
+    z = part.z
+    if centred:
+        z = part.z - part.mean if over["u"] > 1 else part.about
     z = recoloured(z, wanted * after)
     now = float((z[SELF] ** 2).mean())
     z = z * math.sqrt(after / now) if now > 0 else z
-    return Part(part.size, z, profile), numpy.asarray(inverse)
+    sure = 1 - min(scatter(part, over, share, centred), MOST_SCATTER)
+    return Part(part.size, z, profile), numpy.asarray(inverse) / sure
+
+
+def set_moments(part: Part, over: Mapping[str, int], units: int | None) -> Any:
+    """E[μ μ'] of the means of the sets that two replicas lie in, 4×4.
+
+    Two entries that differ within a set have one mean between them.
+    """
+    own = mean_moments(part, over, units)
+    for replica, role in enumerate("pbu", 1):
+        if over[role] > 1:
+            own[replica, :], own[:, replica] = own[0, :], own[:, 0]
+            own[replica, replica] = own[0, 0]
+    return own
+
+
+def scatter(part: Part, over: Mapping[str, int], share: float, centred: bool) -> float:
+    """The relative variance v of the variance that a set of entries shows.
+
+    The mean of x² over M entries varies by Σ Cov(x², x'²)/M²; a pair of correlation k has k² of the
+    covariance of x² with itself, as normal variables have. 1/variance, by which a gradient is
+    multiplied, is larger for it on average: by 1/(1 - v), as of a gamma variable.
+    """
+    moments = part.moments() - (share * part.q if centred else 0.0)
+    top = float(moments[0, 0])
+    if top <= 0:
+        return 0.0
+    z = part.z[SELF] - (part.mean if centred else 0.0)
+    square = float((z**2).mean())
+    kurtosis = float((z**4).mean()) / square**2 if square > 0 else 0.0
+    return max(kurtosis - 1, 0.0) * pair_mean((moments / top) ** 2, over)
 
 
 def affined(run: Any, hat: Value, given: Mapping[str, Any], affine: int) -> tuple[Value, Any]:
@@ -170,7 +207,10 @@ def affined(run: Any, hat: Value, given: Mapping[str, Any], affine: int) -> tupl
             run, weight.name, matched(gradient, value), hat.parts, counts, gradient, affine
         )
         pieces = zip(matched(gradient, value), gammas, betas, strict=True)
-        return tuple(part.scaled(float((gamma**2).mean())) for part, gamma, _ in pieces)
+        return tuple(
+            replace(part.scaled(float((gamma**2).mean())), level=part.level and not beta.any())
+            for part, gamma, beta in pieces
+        )
 
     return value, back
 
@@ -211,6 +251,9 @@ def scale_gradient(
     """γ's gradient is the sum of g x̂ over examples and positions."""
     n, total, size = counts["p"] * counts["b"], 0.0, 0
     for part, hat in zip(parts, hats, strict=True):
+        if part.level:  # whatever γ is, a norm behind takes it out
+            size += part.size
+            continue
         products = dot(part, hat)
         even = evenness(part.profile, affine)
         total += part.size * pair_mean(products, {**counts, "u": 1}, "", even) * n**2
@@ -254,7 +297,9 @@ def projected(
     moments = part.moments()
     own = pair_mean(moments, over, "", even) / q if centred else 0.0
     square = hat.q
-    along_hat = pair_mean(dot(part, hat), over, "", even) / (q * square) if square > 0 else 0.0
+    along_hat = 0.0
+    if square > 0 and not part.level:
+        along_hat = pair_mean(dot(part, hat), over, "", even) / (q * square)
     left = max(1 - max(own, 0.0) - max(along_hat, 0.0), 1e-6)
     k = part.told()
     roles = [r for r, role in enumerate("pbu") if over[role] > 1]
@@ -262,7 +307,9 @@ def projected(
         roles.append(3)
     for r in roles:
         k[r] = clamp((k[r] - own) / max(1 - own, 1e-6))
-    return replace(part.scaled(scale * left, profile), k=tuple(k))
+    level = over["u"] == 1 and over["b"] > 1
+    found = part.scaled(scale * left, profile)
+    return replace(found, k=tuple(k), level=level, centred=level and centred)
 
 
 def by_running_statistics(run: Any, node: Any, given: Mapping[str, Any], x: Value) -> Outcome:

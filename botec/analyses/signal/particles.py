@@ -13,6 +13,7 @@ from typing import Any
 SELF, POSITION, EXAMPLE, UNIT = range(4)
 REPLICAS = 4
 SAMPLES = 4096
+GENERATOR = 791  # of the lattice of 4096 points in four dimensions, by Korobov's P₂ the most even
 REMEMBERED = 96  # earlier draws that a new one is made uncorrelated with
 
 
@@ -34,7 +35,7 @@ class Noise:
         """[rows, samples]: means 0, variances 1, no correlation within the sample."""
         import numpy
 
-        drawn = numpy.stack([self.random.permutation(scores(self.samples)) for _ in range(rows)])
+        drawn = self.spread_out(rows)
         if self.earlier:
             basis = numpy.concatenate(self.earlier)
             drawn = drawn - (drawn @ basis.T) @ basis / self.samples
@@ -43,6 +44,21 @@ class Noise:
         drawn = numpy.linalg.solve(lower, drawn)
         self.earlier = [*self.earlier[-(REMEMBERED // rows) + 1 :], drawn]
         return drawn
+
+    def spread_out(self, rows: int) -> Any:
+        """Normal scores of evenly spread points: no chance correlation of squares or cubes either.
+
+        A lattice (1, a, a², …) i mod n under a random shift, in an order of its own: a tenth of the
+        error of independent draws in the means of products that correlations are made of.
+        """
+        import numpy
+        from scipy.special import ndtri
+
+        order = self.random.permutation(self.samples)
+        steps = [pow(GENERATOR, row, self.samples) for row in range(rows)]
+        places = numpy.multiply.outer(steps, order) % self.samples
+        found = ndtri((places + self.random.uniform(1e-6, 1, (rows, 1))) / self.samples)
+        return found / numpy.sqrt((found**2).mean(1, keepdims=True))
 
     def gaussian(self, covariance: Any, mean: float = 0.0) -> Any:
         """Particles [4, samples] of a Gaussian unit: E[x_r x_s] = ``covariance`` + mean²."""
@@ -97,10 +113,12 @@ def second_moments(z: Any) -> Any:
 
 
 def recoloured(z: Any, wanted: Any) -> Any:
-    """``z`` moved as little as possible so that its second moments are ``wanted``.
+    """``z`` moved as little as possible so that its second moments are ``wanted``."""
+    return recolouring(z, wanted) @ z
 
-    The optimal map between Gaussians: A = W^½ (W^½ C W^½)^-½ W^½.
-    """
+
+def recolouring(z: Any, wanted: Any) -> Any:
+    """The map [4, 4] that does it, the optimal one of Gaussians: W^½ (W^½ C W^½)^-½ W^½."""
     import numpy
 
     have = z @ z.T / z.shape[1]
@@ -108,4 +126,4 @@ def recoloured(z: Any, wanted: Any) -> Any:
     values, vectors = numpy.linalg.eigh(half @ have @ half)
     top = max(float(values.max()), 1e-300)
     inverse = numpy.where(values > 1e-12 * top, 1 / numpy.sqrt(values.clip(1e-300)), 0.0)
-    return half @ ((vectors * inverse) @ vectors.T) @ half @ z
+    return half @ ((vectors * inverse) @ vectors.T) @ half

@@ -27,6 +27,7 @@ from botec.analyses.signal.value import (
 from botec.calls import Call
 
 LEVELS = 5
+ODD = 1e-3  # of the second moment: what may be left over (a ReLU6 is a ReLU but for its far end)
 EVEN = 1.02  # a profile whose largest entry is less than this times its smallest is even
 SUMS = {"aten.add", "aten.sub", "aten.rsub"}
 PRODUCTS = {"aten.mul"}
@@ -57,6 +58,7 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         shape, roles, tuple(found), axis, spread_of(named.values()),
         attention_of(call, named), keep_of(call, named),
         sampled=tuple(dict.fromkeys(s for one in named.values() for s in one.sampled)),
+        borders=max(one.borders for one in named.values()),
     )  # fmt: skip
 
     if left is not None:
@@ -348,9 +350,22 @@ def pulled_part(run: Any, call: Any, row: Mapping[str, Part], part: Part) -> dic
             clamp(own * float((slope[a] * slope[b]).mean()) / square) if square > 0 else 0.0
             for own, (a, b) in zip(part.told(), pairs, strict=True)
         )
+        if part.alone:  # nothing in common with what it is multiplied by, and no chance either
+            now = float((z[SELF] ** 2).mean())
+            z = z * math.sqrt(square * part.q / now) if now > 0 else z
         profile, mean = slope_profile(call, row, name, part)
-        out[name] = Part(part.size, z, profile, k).scaled(mean)
+        level = part.level and homogeneous(run, call, arrays, slope)
+        out[name] = replace(Part(part.size, z, profile, k).scaled(mean), level=level)
     return out
+
+
+def homogeneous(run: Any, call: Any, arrays: Mapping[str, Any], slope: Any) -> bool:
+    """Whether f'(x) x is f(x), as of a ReLU: then a gradient's product with its value passes it."""
+    if len(arrays) != 1:
+        return False
+    (z,) = arrays.values()
+    result = output(run, call, arrays)
+    return bool(((slope * z - result) ** 2).mean() <= ODD * (result**2).mean())
 
 
 def slope_profile(call: Any, row: Mapping[str, Part], name: str, part: Part) -> tuple[Any, float]:

@@ -11,7 +11,7 @@ from botec.analyses.signal.averages import clamp, fresh, mean_moments
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.convolution import per_axis, windows
 from botec.analyses.signal.moves import dropped
-from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, correlations, scores
+from botec.analyses.signal.particles import EXAMPLE, POSITION, SELF, UNIT, correlations, scores
 from botec.analyses.signal.pointwise import matched
 from botec.analyses.signal.value import (
     ROLES,
@@ -96,7 +96,7 @@ def mean_part(
     varying[0, 0] = max(varying[0, 0], 0.0)
     top = float(varying[0, 0])
     single = [clamp(float(varying[0, r]) / top) if top > 0 else 0.0 for r in (1, 2, 3)]
-    z = average + run.noise.normal(4)[:1] * 0 + gaussian(run, single, top)
+    z = average + gaussian(run, single, top)
     now = float((z[SELF] ** 2).mean())
     z = z * math.sqrt(q / now) if now > 0 else z
     return Part(part.size, z * math.sqrt(factor), profile)
@@ -117,7 +117,12 @@ def average_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | Non
     arguments = node.call.arguments
     kernel = per_axis(arguments["kernel_size"], axes)
     stride = per_axis(arguments.get("stride") or kernel, axes)
-    return pooled_mean(run, x, shape, kernel, stride)
+    padding = per_axis(arguments.get("padding") or (0,), axes)
+    rows = zip(x.shape[2:], shape[2:], kernel, stride, padding, strict=True)
+    met = [windows(*row, 1).sum(0) for row in rows]
+    if not arguments.get("count_include_pad", True):
+        return pooled_mean(run, x, shape, [one / one.sum(1, keepdims=True) for one in met])
+    return pooled_mean(run, x, shape, [one / k for one, k in zip(met, kernel, strict=True)])
 
 
 @rule("aten._adaptive_avg_pool2d", "aten.adaptive_avg_pool2d", "aten._adaptive_avg_pool3d")
@@ -126,21 +131,34 @@ def adaptive_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | No
     x, shape = given["self"], run.shape(node.outputs[0])
     if shape == x.shape:
         return Outcome((x,), lambda gradients: {"self": gradients[0]})
-    pairs = list(zip(x.shape[2:], shape[2:], strict=True))
-    kernel = [max(1, -(-size // out)) for size, out in pairs]
-    return pooled_mean(run, x, shape, kernel, [max(1, size // out) for size, out in pairs])
+    pairs = zip(x.shape[2:], shape[2:], strict=True)
+    return pooled_mean(run, x, shape, [adaptive(size, out) for size, out in pairs])
 
 
-def pooled_mean(
-    run: Any, x: Value, shape: tuple[int, ...], kernel: Sequence[int], stride: Sequence[int]
-) -> Outcome:
-    """Means over windows of ``kernel``; fewer windows than entries, or entries repeated."""
-    n = math.prod(kernel)
-    spots, outs = math.prod(x.shape[2:]), math.prod(shape[2:])
-    parts = tuple(mean_of_window(run, part, n) for part in x.parts)
+def adaptive(size: int, out: int) -> Any:
+    """[out, size]: the share of an entry in an adaptive window (⌊i n/m⌋ to ⌈(i+1) n/m⌉)."""
+    import numpy
+
+    found = numpy.zeros((out, size))
+    for place in range(out):
+        start, end = place * size // out, -(-(place + 1) * size // out)
+        found[place, start:end] = 1 / (end - start)
+    return found
+
+
+def pooled_mean(run: Any, x: Value, shape: tuple[int, ...], shares: Sequence[Any]) -> Outcome:
+    """Means over windows: ``shares`` [out, in] of every axis are the entries' weights in them."""
+    ins, outs = math.prod(x.shape[2:]), math.prod(shape[2:])
+    same = math.prod(
+        float((one**2).sum()) for one in shares
+    )  # Σ of squares, over windows and entries
+    whole = math.prod(float((one.sum(1) ** 2).sum()) for one in shares) / outs
+    parts = tuple(mean_of_window(run, part, same / outs, whole) for part in x.parts)
     roles = (*x.roles[:2], *((("p", size),) for size in shape[2:]))
-    value = replace(x, shape=shape, roles=roles, parts=parts)
-    meets = outs * n / spots  # how many windows an entry is in
+    borders = x.borders * (outs / ins) ** (1 / len(shares))
+    value = replace(x, shape=shape, roles=roles, parts=parts, borders=borders)
+    met = math.prod(float((one.sum(0) ** 2).sum()) for one in shares)
+    total = math.prod(float(one.sum()) for one in shares) ** 2
 
     def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
         if gradients[0] is None:
@@ -148,27 +166,40 @@ def pooled_mean(
         found = []
         for part in matched(gradients[0], value):
             k = part.told()
-            q = part.q / n**2 * meets * (1 + max(meets - 1, 0) * k[0])
-            near = (n - 1) / max(spots - 1, 1) if outs * n <= spots else 0.0
-            k[0] = clamp(near + (1 - near) * k[0])
-            found.append(fresh(run.noise, q, tuple(k), flat(len(x.shape)), part.size))
+            gain = max((same + (met - same) * k[0]) / ins, 1e-300)
+            # E of the squared sum of all gradients, from which the pairs of entries follow
+            every = total * (1 + (outs - 1) * k[0]) / outs
+            far = (every / ins - gain) / max(ins - 1, 1) / gain
+            over = (k[1] * same + k[3] * (met - same)) / (ins * gain)
+            both = (total * (k[1] + (outs - 1) * k[3]) / (outs * ins * gain) - over) / max(
+                ins - 1, 1
+            )
+            told = (clamp(far), clamp(over), k[2], clamp(both))
+            found.append(fresh(run.noise, part.q * gain, told, flat(len(x.shape)), part.size))
         return {"self": Gradient(tuple(found), gradients[0].spread)}
 
     return Outcome((value,), pull)
 
 
-def mean_of_window(run: Any, part: Part, n: int) -> Part:
-    if n == 1:
-        return replace(part, profile=flat(part.profile.ndim))
+def mean_of_window(run: Any, part: Part, same: float, whole: float) -> Part:
+    """The mean whose weights' squares sum to ``same``, and whose sum's square is ``whole``."""
     one = replace(part, profile=flat(part.profile.ndim))
-    moments = mean_moments(one, {"p": n, "b": 1, "u": 1})
+    if same == whole == 1:
+        return one
+    moments = one.moments()
+    far = float(moments[0, POSITION])
+    q = same * float(moments[0, 0]) + (whole - same) * far
+    both = float(moments[POSITION, EXAMPLE])
     # another window is elsewhere: nothing but what all positions share
-    moments[0, POSITION] = moments[POSITION, 0] = part.correlation(POSITION) * part.q
-    q, average = float(moments[0, 0]), part.mean
+    other = float(moments[POSITION, UNIT])
+    pairs = (
+        whole * far,
+        same * float(moments[0, EXAMPLE]) + (whole - same) * both,
+        same * float(moments[0, UNIT]) + (whole - same) * other,
+    )
+    average = part.mean * math.sqrt(whole)
     top = max(q - average**2, 0.0)
-    single = [
-        clamp((float(moments[0, r]) - average**2) / top) if top > 0 else 0.0 for r in (1, 2, 3)
-    ]
+    single = [clamp((pair - average**2) / top) if top > 0 else 0.0 for pair in pairs]
     z = average + gaussian(run, single, top)
     now = float((z[SELF] ** 2).mean())
     return Part(part.size, z * math.sqrt(q / now) if now > 0 else z, one.profile)
@@ -198,13 +229,14 @@ def max_pool(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         for row in zip(x.shape[2:], shape[2:], kernel, stride, padding, dilation, strict=True)
     ]
     n = math.prod(kernel)
-    close = closeness(kernel, x.shape[2:])
+    close = closeness(kernel, x.borders)
     found = [largest(run, part, n, close) for part in x.parts]
     parts = tuple(one for one, _ in found)
     roles = (*x.roles[:2], *((("p", size),) for size in shape[2:]))
     windowed = tuple(replace(p, profile=over_windows(p.profile, meets)) for p in parts)
     spread = x.spread + POOL_ERROR**2
-    value = replace(x, shape=shape, roles=roles, parts=windowed, spread=spread)
+    borders = x.borders / max(*stride, 1)
+    value = replace(x, shape=shape, roles=roles, parts=windowed, spread=spread, borders=borders)
     share = math.prod(shape[2:]) / math.prod(x.shape[2:])
     shared = overlap(kernel, stride)
 
@@ -231,17 +263,27 @@ def over_windows(profile: Any, meets: Sequence[Any]) -> Any:
     return normalised(narrowed(profile))[0]
 
 
-def closeness(kernel: Sequence[int], sizes: Sequence[int]) -> float:
-    """1 for a window that is small beside its map, 0 for one that is the whole of it."""
-    pairs = [(k - 1) / max(size - 1, 1) for k, size in zip(kernel, sizes, strict=True)]
-    return 1 - min(sum(pairs) / len(pairs), 1.0)
+def closeness(kernel: Sequence[int], borders: float) -> float:
+    """How much of what the borders do two entries of a window have in common, on average.
+
+    Each axis has its share: two entries in one row have the row's. Across, the effect of
+    ``borders`` padded convolutions fades within as many entries; that of one is at the border.
+    """
+    n = math.prod(kernel)
+    if n == 1:
+        return 0.0
+    total = 0.0
+    for k in kernel:
+        rows = sum((k - d) * max(1 - d / max(borders, 1.0), 0.0) for d in range(1, k)) * 2
+        total += ((k + rows) / k**2 * n**2 - n) / (n * (n - 1))
+    return total / len(kernel)
 
 
 def largest(run: Any, part: Part, n: int, close: float) -> tuple[Part, Any]:
     """The largest of ``n`` exchangeable entries, and for each particle its chance to be it.
 
-    Positions far apart differ by how near the border they are, which examples do not: in a small
-    window entries are as alike as the same entry of two examples.
+    The same entry of two examples is more alike than two positions are, which differ by the borders
+    they are near to. Each axis has its share of that: entries in one row have the row's borders.
     """
     import numpy
     from scipy.special import ndtr
@@ -253,10 +295,11 @@ def largest(run: Any, part: Part, n: int, close: float) -> tuple[Part, Any]:
     mean, q = part.mean, part.q
     variance = max(q - mean**2, 1e-300)
 
-    near = normal_correlation(ordered, part.correlation(POSITION) * q, mean**2, variance)
+    far = normal_correlation(ordered, part.correlation(POSITION) * q, mean**2, variance)
     example = normal_correlation(ordered, part.correlation(EXAMPLE) * q, mean**2, variance)
-    near += (max(near, example) - near) * close
-    common = correlations(1.0, min(example / near, 1.0) if near > 0 else 0.0, 0.0)
+    near = far + (max(far, example) - far) * close
+    apart, beside = (min(k / near, 1.0) if near > 0 else 0.0 for k in (far, example))
+    common = correlations(apart, beside, 0.0)
     base = run.noise.gaussian(common) * math.sqrt(near)
     best = numpy.full((4, samples), -numpy.inf)
     for _ in range(n):
@@ -265,9 +308,28 @@ def largest(run: Any, part: Part, n: int, close: float) -> tuple[Part, Any]:
     places = numpy.clip((ndtr(best) * samples).astype(int), 0, samples - 1)
     rank = numpy.empty(samples)
     rank[order] = (numpy.arange(samples) + 0.5) / samples
-    power = (n - 1) * (1 - near)
-    chance = (power + 1) * rank**power
+    chance = winning(rank, n, near)
     return Part(part.size, ordered[places], part.profile), chance / chance.mean()
+
+
+def winning(rank: Any, n: int, k: float) -> Any:
+    """The chance of an entry of a given rank to be the largest of ``n`` of correlation ``k``.
+
+    Given itself, u, and the part c that all have in common, the others are independent.
+    """
+    import numpy
+    from scipy.special import ndtr, ndtri
+
+    from botec.analyses.activations import quadrature
+
+    grid = (numpy.arange(LEVELS) + 0.5) / LEVELS
+    u, (nodes, shares) = ndtri(grid)[:, None], quadrature()
+    c = math.sqrt(k) * u + math.sqrt(1 - k) * nodes
+    others = ndtr((u - math.sqrt(k) * c) / math.sqrt(max(1 - k, 1e-9)))
+    return numpy.interp(rank, grid, (others ** (n - 1) * shares).sum(1))
+
+
+LEVELS = 128
 
 
 def normal_correlation(ordered: Any, moment: float, floor: float, variance: float) -> float:

@@ -23,12 +23,31 @@ class Part:
     ``axis`` of parts. ``k`` are exact correlations (with another position, example, unit, and with
     another position of another example) where the particles' own are not to be trusted: sums over
     many entries amplify their noise. Gradients have them.
+
+    ``shared`` is the profile of E[x_p x_p'] over all other positions p' where it is not simply
+    √profile, as behind a padded convolution, with the profile it belongs to. ``alone``: drawn anew,
+    independent of every value there is. ``level``: a gradient whose product with its own value sums
+    to 0 over each unit's examples and positions, because a norm behind makes that unit's size not
+    matter; ``centred``: one that itself sums to 0 over them. ``within`` are the means of the units
+    that the particles are of, where these are known, with the particles they belong to.
     """
 
     size: int
     z: Any
     profile: Any
     k: tuple[float, ...] | None = None
+    shared: Any = None
+    alone: bool = False
+    level: bool = False
+    centred: bool = False
+    within: Any = None
+
+    @property
+    def common(self) -> Any:
+        """The profile of what an entry has in common with the others of its tensor."""
+        if self.shared is not None and self.shared[0] is self.profile:
+            return self.shared[1]
+        return self.profile**0.5
 
     @property
     def q(self) -> float:
@@ -39,6 +58,12 @@ class Part:
     def mean(self) -> float:
         """E x."""
         return float(self.z[SELF].mean())
+
+    @property
+    def about(self) -> Any:
+        """The particles about their units' means, as far as these are known."""
+        known = self.within is not None and self.within[0] is self.z
+        return self.z - self.within[1] if known else self.z
 
     def moments(self) -> Any:
         """E[x_r x_s] of the replicas, 4×4."""
@@ -78,6 +103,8 @@ class Value:
     ``spread`` is the variance of ln q over networks drawn anew (finite width). ``attention`` is
     what a softmax knows of its rows, ``keep`` the share a dropout mask keeps, ``index`` true for
     random whole numbers. ``sampled`` names the ops on the way that were sampled without a rule.
+    ``borders`` is how many entries deep the effects of padding reach into a map: as many as padded
+    convolutions lie on the way since a norm last centred it.
     """
 
     shape: tuple[int, ...]
@@ -89,6 +116,7 @@ class Value:
     keep: float | None = None
     index: bool = False
     sampled: tuple[str, ...] = ()
+    borders: float = 0.0
 
     @property
     def q(self) -> float:
