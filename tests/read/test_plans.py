@@ -10,8 +10,12 @@ from torch import nn
 import botec
 from botec import Input
 from botec.analyses.count import Counts
+from botec.errors import ModelFailed
 from botec.poly import Floor, symbol
+from botec.program import Setting
 from botec.read.align import Fit, PartedError
+from botec.read.from_torch import read_source
+from botec.read.source import Source
 
 B, N = symbol("B"), symbol("N")
 
@@ -117,3 +121,55 @@ def test_frames_in_one_row() -> None:
         point = {"B": 6, "N": length}
         ours = Counts(program, program.stream(point)).total("flops").at(**point)
         assert ours == Counts(fresh, fresh.stream(point)).total("flops").at(**point)
+
+
+class Least(nn.Module):
+    """A window of seven on strided pictures, as video networks end: nothing much smaller goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.pool = nn.Conv2d(3, 4, 3, stride=8, padding=1), nn.AvgPool2d(7, stride=2)
+
+    def forward(self, x: Any) -> Any:
+        return self.pool(self.first(x)).mean((2, 3))
+
+
+def test_upwards_where_nothing_much_smaller_goes() -> None:
+    """Odd sizes too, through floors; and none below the asked picture is claimed."""
+
+    def pictures(**asked: int) -> botec.Program:
+        return botec.read(Least(), Input("B", 3, "H", "W"), optimizer=None, **asked)
+
+    program = pictures(B=2, H=56, W=56)
+    assert program.streams[0].regime.least == {"B": 2, "H": 56, "W": 56}
+    for high, wide in ((57, 63), (91, 75), (56, 110)):
+        point = {"B": 3, "H": high, "W": wide}
+        fresh = pictures(**point)
+        ours = Counts(program, program.stream(point)).total("bytes").at(**point)
+        assert ours == Counts(fresh, fresh.stream(point)).total("bytes").at(**point)
+        assert botec.memory(program).peak(**point) == botec.memory(fresh).peak()
+
+
+class AtMost(nn.Module):
+    """Fails beyond forty tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        assert x.shape[1] <= 40, "too long"
+        return self.layer(x)
+
+
+def test_a_length_that_fails_gives_way_to_a_shorter_one_that_nobody_asked_for() -> None:
+    source = Source("net", AtMost, (Input("B", "S", 4),), defaults={"B": 2, "S": 128})
+    program = read_source(source, Setting(optimizer=None), {})
+    assert program.asked == {"B": 2, "S": 32}
+    assert str(program.streams[0].regime) == "B ≥ 2, 2 ≤ S ≤ 32"
+    assert program.why.startswith(
+        "S=32 was taken: S=128 is not to be had: running it raised AssertionError: too long"
+    )
+    for asked in ({"S": 128}, {"S": 41, "B": 3}):
+        with pytest.raises(ModelFailed, match="too long"):
+            read_source(source, Setting(optimizer=None), asked)
