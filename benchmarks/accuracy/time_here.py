@@ -175,6 +175,13 @@ def rows_of(threads: int) -> Iterator[tuple[str, dict[str, Any]]]:
             print(f"  {key}: {error}", file=sys.stderr)
 
 
+CAUSES = """With two threads a training step is predicted about a seventh too short, by its ops one
+by one too. These steps were timed on a machine of two cores that others used; the likely cause is
+that a step of a second is interrupted on one core or the other, and then both wait, while the calls
+of milliseconds that are timed for it seldom are. Memory that the allocator gave back to the system
+and asks for again is in a prediction for results of more than 32 MiB only."""
+
+
 def section() -> str:
     """One table for each number of threads, then the errors of each predictor."""
     parts = []
@@ -205,4 +212,4 @@ def section() -> str:
                 pairs = [(one[way], one["seconds"]) for _, own, one in flat if own == kind]
                 parts.append(f"\n* {way}, {kind}: {rows.summary(pairs)}")
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join((*parts, CAUSES))

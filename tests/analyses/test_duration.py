@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import botec
+from botec.analyses.count import Line
 from botec.analyses.duration.classes import class_of
 from botec.analyses.duration.pages import Timed, time_figures
 from botec.analyses.duration.speeds import (
@@ -16,7 +19,7 @@ from botec.analyses.duration.speeds import (
     rates_of,
     speeds_of,
 )
-from botec.analyses.duration.times import Durations, Seconds, Work, parts_of, smooth
+from botec.analyses.duration.times import Durations, Seconds, Work, bytes_of, parts_of, smooth
 from botec.calls import Call, Tensor
 from botec.devices import Device, device, devices
 from botec.errors import BadInput
@@ -111,6 +114,27 @@ def test_a_whole_sweep_at_once_is_each_point_alone(program: botec.Program) -> No
     seconds = Seconds(durations, ("forward", "backward", "optimizer"))
     batches = np.array([2, 64, 1000])
     assert seconds.at(B=batches) == pytest.approx([seconds.at(B=int(size)) for size in batches])
+
+
+def test_large_results_take_new_memory() -> None:
+    """A result of 16,384 x 1,024 float32 numbers is 2**26 bytes; one of 2**24 is reused."""
+    program = botec.read("mlp:8-1024", train=False, B=16_384)
+    slow = Durations(program, program.stream(), replace(SPEEDS, fresh=1e-9))
+    plain = Durations(program, program.stream(), SPEEDS)
+    assert slow.total() - plain.total() == pytest.approx(1e-9 * 2**26)
+    assert slow.total(B=4_096) == plain.total(B=4_096)
+    many = np.array([4_096, 16_384])
+    assert slow.total(B=many) - plain.total(B=many) == pytest.approx([0.0, 1e-9 * 2**26])
+
+
+def test_a_dense_table_gets_a_whole_gradient() -> None:
+    """7 places of 8 bytes, their 7 gradients of 5 numbers, and a table of 1,000 rows of zeros."""
+    call = Call(
+        "aten.embedding_dense_backward", "",
+        {"grad_output": Tensor((7, 5)), "indices": Tensor((7,), "int64")}, (Tensor((1000, 5)),),
+    )  # fmt: skip
+    line = Line(call, "embedding", "backward", 0, 1, {"bytes": 0})
+    assert bytes_of(line, class_of(call)) == 7 * 8 + 7 * 5 * 4 + 1000 * 5 * 4
 
 
 def test_utilisation_is_products_over_time_and_peak(program: botec.Program) -> None:
