@@ -112,6 +112,8 @@ def test_the_last_row_is_a_figure(answers: Answers) -> None:
             measure, _, phase = column.title.partition(" ")
             if column.unit == "1":
                 assert total == value["parameters"]
+            elif measure == "saved":
+                assert total == value["memory.saved"]
             elif column.unit:
                 assert total == value[f"{measure}.{step if phase == 'step' else phase}"]
     for name in ("By role", "By module"):

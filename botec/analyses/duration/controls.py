@@ -51,17 +51,19 @@ def calls(durations: Durations) -> Calls:
     """The calls of a step, equal ones of a module together, in the order of the modules."""
     program = durations.program
     group = grouping(program.scopes)
-    found: dict[tuple[str, ...], int] = {}
+    found: dict[tuple[str, str, str, str, str, str, str], int] = {}
     for work in durations.work:
         module = group(program.scopes[work.scope]) or ITSELF
         made = made_text(work) if durations.speeds.fresh else "0"
-        texts = (str(work.operations), str(work.bytes), made)
-        key = (work.name or VIEWS, work.dtype, work.phase, module, *texts)
+        key = (
+            *(work.name or VIEWS, work.dtype, work.phase, module),
+            *(str(work.operations), str(work.bytes), made),
+        )
         found[key] = found.get(key, 0) + work.times
     names = dict.fromkeys(group(scope) or ITSELF for scope in program.scopes)
     order = {name: place for place, name in enumerate(names)}
-    rows = [(*key[:4], times, *key[4:]) for key, times in found.items()]
-    return tuple(sorted(rows, key=lambda row: order[row[3]]))
+    ordered = sorted(found.items(), key=lambda pair: order[pair[0][3]])
+    return tuple((*key[:4], times, *key[4:]) for key, times in ordered)
 
 
 def made_text(work: Op) -> str:
