@@ -197,17 +197,16 @@ CAUSES = {
     "vgg11": "no norm, and the sums of one network's weights act on inputs of large mean",
     "vgg16": "no norm; which entry of a window is the largest decides about gradients, and how "
     "alike neighbours are is estimated from the padding alone",
+    "vgg16_bn": "which entry of a window is the largest: as in vgg16",
     "efficientnet_b0": "gates of 4 to 20 units behind a mean over the map: their size is that of "
     "a few chance numbers, and it multiplies a whole block, forward and backward",
     "mobilenet_v3_small": "gates of few units behind a mean over the map",
     "regnet_y_400mf": "gates of few units behind a mean over the map",
     "U-Net": "all gradients pass a head of 64 weights; the first network's are not the others'",
-    "googlenet": "pools of stride 1 and windows of 3: neighbours share their largest entry, whose "
-    "gradients add up more than entries far apart say",
-    "gpt2": "a causal mask: what tokens have in common differs along the positions, and weights' "
-    "gradients are sums over them",
-    "swin_t": "windows of attention: weights' gradients are sums over positions that are alike "
-    "within a window",
+    "googlenet": "likely pools of stride 1 and windows of 3: neighbours share their largest "
+    "entry, whose gradients add up more than entries far apart say",
+    "swin_t": "likely windows of attention: weights' gradients are sums over positions "
+    "that are alike within a window",
 }
 
 
@@ -258,7 +257,9 @@ def misses(every: dict[str, dict[str, Any]]) -> list[str]:
             if median(found[what]) > goal_of(name, what)
         ]
         if beyond:
-            lines.append(f"* {name} ({', '.join(beyond)}): {CAUSES.get(name, 'not known')}.")
+            lines.append(
+                f"* {name} ({', '.join(beyond)}): {CAUSES.get(name, 'the cause is not found')}."
+            )
     return ["Beyond the goals:", "", *lines] if lines else []
 
 
