@@ -30,6 +30,7 @@ EVEN = 1.1  # by how much siblings may differ to be siblings
 FEWEST = 4  # siblings that make a rule
 FLAT = 0.05  # of the largest slope: a unit with less is saturated
 TOO_MANY = 0.5
+DEAD = 0.6  # half of them are, where examples are all alike (a gate behind a mean over a map)
 WEIGHTED = ("convolution", "matmul")
 
 
@@ -250,7 +251,7 @@ def idle(run: Run) -> Iterator[Finding]:
         if row.saturated > TOO_MANY:
             text = f"{row.saturated:.0%} of the units of {row.where} are saturated."
             yield Finding("saturated", row.where, text)
-        if row.dead > TOO_MANY:
+        if row.dead > DEAD:
             text = f"{row.dead:.0%} of the units of {row.where} are 0 on every example."
             yield Finding("dead", row.where, text)
 
