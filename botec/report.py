@@ -67,12 +67,14 @@ class Figure:
 class Column:
     """A column of a table: its title, and the unit its numbers carry ("" for text).
 
-    ``apart``: its numbers lie decades apart, and each prints in its own prefix.
+    ``apart``: its numbers lie decades apart, and each prints in its own prefix. ``spare``: left out
+    where a terminal is too narrow for all.
     """
 
     title: str
     unit: str = ""
     apart: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def module_table(answers: Answers) -> Table:
     ]
     totals = [cell(answers, answers.here.total(measure, spans)) for measure, spans in columns]
     if program.setting.train:
-        heads.append(Column("saved", "B"))
+        heads.append(Column("saved", "B", spare=True))
         totals.append(at(answers.memory.saved(), program.asked))
     return Table(
         "By module",

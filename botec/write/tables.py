@@ -39,6 +39,8 @@ class Strip:
 def table_lines(table: Table, width: int, look: Look) -> list[Line]:
     """The table, its columns in several blocks where the page is too narrow for one."""
     strips, rest = strips_of(table, look)
+    if len(chunks(strips, width - INDENT, rest)) > 1:
+        strips = [one for one, head in zip(strips, table.columns, strict=True) if not head.spare]
     lines = [line(Cell(clean(table.title), TITLE), indent=INDENT)] if table.title else []
     for number, chunk in enumerate(chunks(strips, width - INDENT, rest)):
         lines += [line()] if number else []

@@ -20,7 +20,7 @@
             | {"part": "fields", "title", "axes": [TEXT], "sizes": [SIZE],
                "layers": [[LAYER, OP, [[REACH, STRIDE, PADDING, PLACES, FORMULA] | null]]]}
             | {"part": "text", "text", "kind"}
-    COLUMN  = {"title", "unit"[, "apart"]}
+    COLUMN  = {"title", "unit"[, "apart"][, "spare"]}
 
 Numbers are raw, in their figure's or column's unit; whole ones stay whole however large. Unknown is
 ``null``, and so is what JSON has no number for (``nan``, ``inf``). What a figure is called, and why
@@ -159,8 +159,8 @@ def part_object(part: Part, figures: Mapping[str, Figure]) -> dict[str, Any]:
 
 
 def column_object(column: Column) -> dict[str, Any]:
-    apart = {"apart": True} if column.apart else {}
-    return {"title": column.title, "unit": column.unit, **apart}
+    said = {name: True for name in ("apart", "spare") if getattr(column, name)}
+    return {"title": column.title, "unit": column.unit, **said}
 
 
 def picture_object(picture: Picture) -> dict[str, Any]:
@@ -357,7 +357,7 @@ def table_from(entry: dict[str, Any], place: str) -> Table:
 def column_from(column: Any, place: str) -> Column:
     entry = object_in(column, place)
     title, unit = field(entry, "title", str, place), field(entry, "unit", str, place)
-    return Column(title, unit, entry.get("apart") is True)
+    return Column(title, unit, *(entry.get(name) is True for name in ("apart", "spare")))
 
 
 def picture_from(entry: dict[str, Any], place: str) -> Picture:

@@ -15,7 +15,10 @@ from botec.read import doors
 from botec.read.given import hushed, with_inputs
 from botec.read.source import Source
 
-FORMS = "FILE.py:NAME, mlp:784-512-10, onnx:FILE, timm:NAME, torchvision:NAME, transformers:PATH|TYPE|HUB_ID"
+FORMS = (
+    "FILE.py:NAME, mlp:784-512-10, onnx:FILE, timm:NAME, torchvision:NAME, "
+    "transformers:PATH|TYPE|HUB_ID"
+)
 
 CLAIMED = {
     "mlp:784-512-10": "from_notation",

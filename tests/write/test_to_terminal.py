@@ -125,6 +125,17 @@ def test_a_long_table_still_adds_up(sizes: list[int]) -> None:
     assert len(shown) <= 1 + 17
 
 
+def test_a_spare_column_goes_before_a_table_is_broken() -> None:
+    columns = (Column("module"), *(Column(f"number {n}", "B") for n in range(5)))
+    columns = (*columns, Column("more", "B", spare=True))
+    table = Table("T", columns, (("layer", *range(1000, 1006)),))
+    report = Report({"name": "m"}, {}, {}, (Section("S", (table,)),))
+    assert "more" in write(report, 80)
+    narrow = max(map(len, write(report, 80).splitlines())) - 1
+    assert "more" not in write(report, narrow)
+    assert len(write(report, narrow).splitlines()) == len(write(report, 80).splitlines())
+
+
 def test_the_largest_rows_stay_and_the_rest_is_summed() -> None:
     rows: list[tuple[object, ...]] = [(f"layer.{n}", n) for n in range(100)]
     page = write(one_table(rows, ("total", 4950)), 80)
