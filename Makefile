@@ -48,6 +48,7 @@ docs: $(READY)
 accuracy: $(READY)
 	@$(RUN) benchmarks/zoo.py -o docs/zoo.md
 	@$(RUN) -m benchmarks.accuracy -o docs/accuracy.md
+	@$(RUN) benchmarks/real_steps.py -o docs/real-steps.md
 
 coverage: $(READY)
 	@$(RUN) benchmarks/coverage.py -o docs/coverage.md
