@@ -75,7 +75,10 @@ def strip(head: Column, cells: Sequence[Any], total: Sequence[Any], beside: Any)
         texts = ["" if cell is None else plain_text(cell) for cell in every]
         return Strip(clean(head.title), "", tuple(texts), False)
     if head.apart:
-        texts = [str(Quantity(cell, head.unit)) for cell in every]
+        texts = [
+            clean(cell) if isinstance(cell, str) else str(Quantity(cell, head.unit))
+            for cell in every
+        ]
         return Strip(clean(head.title), "", tuple(texts), True)
     numbers = [cell if is_number(cell) else None for cell in cells]
     summed = total[0] if total and is_number(total[0]) else None

@@ -145,6 +145,13 @@ def test_the_largest_rows_stay_and_the_rest_is_summed() -> None:
     assert "layer.83" not in page
 
 
+def test_the_rest_is_named_under_numbers_of_all_prefixes_too() -> None:
+    columns = (Column("size", "B", apart=True), Column("time", "s"))
+    rows = tuple((10**n, n) for n in range(40))
+    table = Table("T", columns, rows, (None, sum(range(40))))
+    assert "… 24 more" in write(Report({"name": "m"}, {}, {}, (Section("S", (table,)),)))
+
+
 def test_a_table_without_total_sums_nothing() -> None:
     rows: list[tuple[object, ...]] = [(f"layer.{n}", n) for n in range(160)]
     page = write(one_table(rows, None), 80)
