@@ -25,7 +25,7 @@ from botec.measure.realise import Step, own_loss, tensors_in
 SEED = 0
 TOLERANCE = 1e-3  # of g·v; a healthy float32 check lies at 1e-4 and below
 STEPS = (0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # of a tensor's own size
-FINE_STEPS = (1e-5, 1e-7, 1e-9)  # in float64, whose rounding leaves even the last four digits
+FINE_STEPS = (1e-6, 1e-9, 1e-11)  # in float64; the bound says which ones rounding spoils
 DOUBLE = 1e-12  # float64 has an epsilon below, all others above
 SAME_SIZE, MOST_TOGETHER = 30.0, 32
 SHARP = 0.01  # of g·v
