@@ -109,7 +109,8 @@ def parse_value(text: str) -> tuple[str, int]:
         raise BadInput("not of the form NAME=NUMBER", "write a dimension as B=32", text)
     size = parse_size(value)
     if not isinstance(size, int) or not 0 < size < LARGEST:
-        do = "give a whole number from 1, such as B=32"
+        large = isinstance(size, int) and size >= LARGEST
+        do = f"give {'one below 2**62' if large else 'a whole number from 1'}, such as B=32"
         raise BadInput(f"{name} is {shortened(value)!r}", do, shortened(text))
     return name, size
 

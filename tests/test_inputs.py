@@ -87,7 +87,11 @@ FORM_OF_VALUE = "not of the form NAME=NUMBER; write a dimension as B=32"
         ("", FORM_OF_VALUE),
         *(
             (f"B={bad}", f"B={bad}: B is '{bad}'; give a whole number from 1, such as B=32")
-            for bad in ("0", "-3", "2.5", "", "1e3", "x", "1_000", str(2**62), "3=4")
+            for bad in ("0", "-3", "2.5", "", "1e3", "x", "1_000", "3=4")
+        ),
+        *(
+            (f"B={size}", f"B={size}: B is '{size}'; give one below 2**62, such as B=32")
+            for size in (2**62, 10**27)
         ),
     ],
 )
