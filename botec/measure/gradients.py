@@ -291,12 +291,6 @@ class Checker:
         failing = [part for part in (half, other) if not part.agrees]
         return [one for part in failing for one in self.located(part)] if failing else [wrong]
 
-    def on_a_corner(self, verdict: Verdict) -> bool:
-        """Whether the loss has one slope to the left of the weights and another to the right."""
-        moves, step = {name: self.moves[name] for name in verdict.names}, verdict.step
-        up, down = self.land.at(moves, step), self.land.at(moves, -step)
-        return abs((up - self.here) - (self.here - down)) / step > verdict.allowed
-
 
 def size_of(tensor: Any) -> float:
     """How far a tensor may move: its length, or that of small weights where it is near zero."""
@@ -327,18 +321,18 @@ def check_gradients(step: Step) -> Checked:
 
 
 def still_wrong(checker: Checker, wrong: list[Verdict]) -> list[Verdict]:
-    """Without those that stand on a corner, in float64, and are right a little aside of it.
+    """Those that are wrong a little aside as well, in float64.
 
-    Blocks that begin as nothing (a norm's scale of 0) add nothing to zeros under a ReLU: any slope
-    between two is right there, and no difference tells which.
+    Blocks that begin as nothing (a norm's scale of 0) add nothing to zeros under a ReLU: there the
+    loss stands on a corner, any slope between two is right, and no difference tells which. A
+    mistake is one at every place.
     """
-    corners = [one for one in wrong if checker.on_a_corner(one)]
-    if not corners:
+    if not wrong:
         return wrong
     checker.land.step_aside()
     beside = Checker(checker.land, checker.steps)
-    again = [beside.verdict(one.names) for one in corners]
-    return [one for one in wrong if one not in corners] + [one for one in again if not one.agrees]
+    again = [beside.verdict(one.names) for one in wrong]
+    return [one for one, there in zip(wrong, again, strict=True) if not there.agrees]
 
 
 def in_double(step: Step) -> Checker | None:
