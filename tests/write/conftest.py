@@ -42,3 +42,13 @@ def browser() -> Iterator[Any]:
         found = driver.chromium.launch(executable_path=BROWSER, args=list(QUIET))
         yield found
         found.close()
+
+
+@pytest.fixture
+def opened(browser: Any, saved: Path) -> Iterator[Any]:
+    """The page that a test's module has ``saved``, fresh for every test."""
+    from write.in_browser import Opened
+
+    found = Opened(browser, saved)
+    yield found
+    found.page.close()

@@ -52,6 +52,21 @@ class Opened:
         else:
             field.fill(text)
 
+    def fit_a_phone(self) -> None:
+        """Nothing is wider than a phone. Charts follow a few frames after the window: it waits."""
+        self.page.set_viewport_size({"width": 360, "height": 740})
+        for _ in range(100):
+            if self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError("something is wider than the screen")
+
+
+def tables_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables of a report as JSON has them, in their order."""
+    parts = [part for section in report["sections"] for part in section["parts"]]
+    return [part for part in parts if part["part"] == "table"]
+
 
 def disagreements(shown: list[list[str]], table: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Where a table of a page and one of JSON differ: numbers to a few of their last bits."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from write.in_browser import Opened, agree, disagreements, needed
+from write.in_browser import Opened, agree, disagreements, needed, tables_of
 
 from botec.cli import run
 
@@ -34,13 +33,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def opened(browser: Any, saved: Path) -> Iterator[Opened]:
-    found = Opened(browser, saved)
-    yield found
-    found.page.close()
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_the_point_slides_through_figures_terms_and_decades(opened: Opened, seed: int) -> None:
     size = random.Random(seed).choice([1, 2, 100, 12_345, 10**6])
@@ -48,8 +40,7 @@ def test_the_point_slides_through_figures_terms_and_decades(opened: Opened, seed
     report = json.loads(command("grow", "mlp:64-32-10", f"B={size}", "--json"))
     for key, figure in report["figures"].items():
         assert agree(opened.raw(key), figure["counted"]["value"]), key
-    parts = [part for section in report["sections"] for part in section["parts"]]
-    tables = {part["title"]: part for part in parts if part["part"] == "table"}
+    tables = {table["title"]: table for table in tables_of(report)}
     terms = next((one for title, one in tables.items() if title.startswith("Terms at")), None)
     shown = {(row[0], row[1]): row for row in opened.rows("grow.terms")}
     assert len(shown) == (len(terms["rows"]) if terms else 0)

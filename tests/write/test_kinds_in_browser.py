@@ -65,8 +65,7 @@ def test_it_opens_silently_fits_a_phone_and_prints(opened: Opened) -> None:
     for place in range(opened.page.locator(".chart").count()):
         opened.page.locator(".chart").nth(place).scroll_into_view_if_needed()
         opened.page.locator(".chart[data-drawn]").nth(place).wait_for()
-    opened.page.set_viewport_size({"width": 360, "height": 740})
-    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.fit_a_phone()
     opened.page.emulate_media(media="print")
     assert opened.page.locator("h2").first.is_visible()
     assert opened.said == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "page.html"
     for_page(MODEL, told=str, B=8).save(str(path))
     return path
-
-
-@pytest.fixture
-def opened(browser: Any, saved: Path) -> Iterator[Opened]:
-    found = Opened(browser, saved)
-    yield found
-    found.page.close()
 
 
 def test_it_opens_from_disk_without_a_word_or_a_request(opened: Opened) -> None:
@@ -223,8 +215,7 @@ def test_text_stands_out_from_its_ground(opened: Opened, scheme: str) -> None:
 
 
 def test_a_narrow_screen_needs_no_scrolling_aside(opened: Opened) -> None:
-    opened.page.set_viewport_size({"width": 360, "height": 740})
-    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.fit_a_phone()
 
 
 def test_nothing_moves_by_itself(opened: Opened) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from write.in_browser import Opened, agree, disagreements, needed
+from write.in_browser import Opened, agree, disagreements, needed, tables_of
 
 from botec.analyses.duration.slowdowns import fitted_to
 from botec.analyses.duration.speeds import MEASURED
@@ -31,18 +30,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("time") / "page.html"
     for_page(MODEL, asked=Asked(NAMES[CARD], RUN, 8), told=str, B=64).save(str(path))
     return path
-
-
-@pytest.fixture
-def opened(browser: Any, saved: Path) -> Iterator[Opened]:
-    found = Opened(browser, saved)
-    yield found
-    found.page.close()
-
-
-def tables(report: dict[str, Any]) -> list[dict[str, Any]]:
-    parts = [part for section in report["sections"] for part in section["parts"]]
-    return [part for part in parts if part["part"] == "table"]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -68,7 +55,7 @@ def test_every_control_gives_the_numbers_of_the_command(opened: Opened, seed: in
         return
     for key in (*KEYS, "energy.run"):
         assert agree(opened.raw(key), report["figures"][key]["counted"]["value"]), key
-    for key, table in zip(("time.kind", "time.module"), tables(report), strict=False):
+    for key, table in zip(("time.kind", "time.module"), tables_of(report), strict=False):
         assert not disagreements(opened.rows(key), table)
     assert opened.said == []
 
@@ -108,7 +95,7 @@ def test_this_machine_by_its_calibration(
         report = as_object(duration(MODEL, asked=Asked(), B=size))
         for key in KEYS[:4]:
             assert agree(opened.raw(key), report["figures"][key]["counted"]["value"]), key
-        for key, table in zip(("time.kind", "time.module"), tables(report), strict=False):
+        for key, table in zip(("time.kind", "time.module"), tables_of(report), strict=False):
             assert not disagreements(opened.rows(key), table)
     assert opened.page.locator("#place option").count() == 1
     opened.page.close()
