@@ -93,7 +93,7 @@ def network_of(model: Any, folder: str, renamed: dict[str, str]) -> Callable[[],
 def refuse_unknown(model: Any, asked: str) -> None:
     """Raises :class:`~botec.errors.BadInput` with the operators that have no translation."""
     from botec.read.onnx.registry import translations
-    from botec.read.onnx.weights import ANSWERED
+    from botec.read.onnx.weights import ANSWERED, every_node
 
     known = ANSWERED | translations().keys()
     kinds = {f"{node.domain}.{node.op_type}".lstrip(".") for node in every_node(model.graph)}
@@ -101,14 +101,6 @@ def refuse_unknown(model: Any, asked: str) -> None:
     if strange:
         do = "name the network it was exported from (FILE.py:NAME), or export it without them"
         raise BadInput(f"no translation for the operator {', '.join(strange)}", do, asked)
-
-
-def every_node(graph: Any) -> Iterator[Any]:
-    """The nodes of a graph and of the branches in it."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            yield from every_node(attribute.g)
 
 
 def stored(graph: Any) -> set[str]:

@@ -17,9 +17,8 @@ from torch import nn
 
 from botec.errors import BotecError, DataDependent
 from botec.read.onnx.registry import Translation, translations
-from botec.read.onnx.weights import Weights, array_of, attribute_values
+from botec.read.onnx.weights import SMALL, Weights, array_of, attribute_values
 
-SMALL = 4096  # entries of an array that is worth knowing; larger ones are tensors
 #: What makes an array larger than its inputs, and how large.
 GROWING: dict[str, Any] = {
     "ConstantOfShape": lambda shape: prod(shape.ravel().tolist()),
@@ -62,7 +61,6 @@ class Graph:
         self.weights = Weights(root, model.graph, folder)
         self.nodes = [Node(node, self) for node in model.graph.node]
         self.outputs = [one.name for one in model.graph.output]
-        self.evaluators: dict[int, Any] = {}
         self.device: Any = None
 
     def run(self, inputs: Values) -> list[Any]:
@@ -165,16 +163,19 @@ class Node:
         size = GROWING.get(self.kind)
         return not self.kind.startswith("Random") and (size is None or size(*given) <= SMALL)
 
-    def worked_out(self, given: Sequence[Any]) -> Sequence[Any]:
-        """Outputs of known inputs, by ONNX's reference implementation."""
+    @cached_property
+    def evaluator(self) -> Any:
+        """ONNX's reference implementation of this node."""
         from onnx.reference import ReferenceEvaluator
 
-        if id(self) not in self.graph.evaluators:
-            bare = type(self.node)()
-            bare.CopyFrom(self.node)
-            self.graph.evaluators[id(self)] = ReferenceEvaluator(bare)
+        bare = type(self.node)()
+        bare.CopyFrom(self.node)
+        return ReferenceEvaluator(bare)
+
+    def worked_out(self, given: Sequence[Any]) -> Sequence[Any]:
+        """Outputs of known inputs."""
         feeds = {name: one for name, one in zip(self.inputs, given, strict=True) if name}
-        return self.graph.evaluators[id(self)].run(None, feeds)
+        return self.evaluator.run(None, feeds)
 
     def operands(self, given: Sequence[Any]) -> Iterator[Any]:
         """The inputs as the translation wants them: arrays, tensors, or Python's numbers."""
@@ -198,13 +199,13 @@ class Node:
 
     def options(self) -> dict[str, Any]:
         """The attributes, and what else a translation asks for."""
-        more = {
+        told = {
             "opset": self.graph.opset,
             "device": self.graph.device,
             "outputs": len(self.outputs),
+            **self.attributes,
         }
-        known = {**more, **self.attributes}
-        return {name: one for name, one in known.items() if name in self.translation.attributes}
+        return {name: one for name, one in told.items() if name in self.translation.attributes}
 
 
 def branches(node: Any, graph: Graph) -> dict[str, tuple[list[Node], list[str]]]:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from botec.errors import BadInput
-from botec.read.onnx.registry import onnx
+from botec.read.onnx.registry import numbers_of, onnx
 
 EVERYWHERE = 2**62  # a slice's end beyond every size
 
@@ -37,13 +37,13 @@ def transpose(x: Any, *, perm: Any = None) -> Any:
 
 @onnx("Squeeze", known=("along",))
 def squeeze(x: Any, along: Any = None, *, axes: Any = None) -> Any:
-    chosen = axes or () if along is None else along.ravel().tolist()
+    chosen = numbers_of(along, axes)
     return x.squeeze(tuple(chosen)) if chosen else x.squeeze()
 
 
 @onnx("Unsqueeze", known=("along",))
 def unsqueeze(x: Any, along: Any = None, *, axes: Any = None) -> Any:
-    chosen = axes or () if along is None else along.ravel().tolist()
+    chosen = numbers_of(along, axes)
     rank = x.dim() + len(chosen)
     for axis in sorted(axis % rank for axis in chosen):
         x = x.unsqueeze(axis)
@@ -60,12 +60,12 @@ def split(
     x: Any, sizes: Any = None, *,
     outputs: int, axis: int = 0, split: Any = None, num_outputs: Any = None,
 ) -> Any:  # fmt: skip
-    """Sizes were an attribute before opset 13; without them all parts are alike."""
-    chosen = split if sizes is None else sizes.ravel().tolist()
-    if chosen is None:
+    """Without sizes all parts are alike."""
+    chosen = numbers_of(sizes, split)
+    if not chosen:
         count = num_outputs or outputs
         return x.split(-(-x.shape[axis] // count), dim=axis)
-    return x.split(list(chosen), dim=axis)
+    return x.split(chosen, dim=axis)
 
 
 @onnx("Slice", known=("begin", "end", "along", "steps"))
@@ -73,11 +73,10 @@ def slices(
     x: Any, begin: Any = None, end: Any = None, along: Any = None, steps: Any = None, *,
     starts: Any = None, ends: Any = None, axes: Any = None,
 ) -> Any:  # fmt: skip
-    """Where it starts and ends were attributes before opset 10. Torch has no negative steps."""
-    first = starts if begin is None else begin.ravel().tolist()
-    last = ends if end is None else end.ravel().tolist()
-    chosen = (axes if along is None else along.ravel().tolist()) or range(len(first))
-    every = [1] * len(first) if steps is None else steps.ravel().tolist()
+    """Torch has no negative steps."""
+    first, last = numbers_of(begin, starts), numbers_of(end, ends)
+    chosen = numbers_of(along, axes) or range(len(first))
+    every = numbers_of(steps, None) or [1] * len(first)
     for axis, low, high, step in zip(chosen, first, last, every, strict=True):
         size = x.shape[axis]
         if step < 0:
@@ -141,8 +140,8 @@ def pad(
     x: Any, sides: Any = None, value: Any = None, axes: Any = None, *,
     mode: str = "constant", pads: Any = None, constant: float = 0.0,
 ) -> Any:  # fmt: skip
-    """Sides were an attribute before opset 11. Torch counts axes from the last."""
-    given = list(pads) if sides is None else sides.ravel().tolist()
+    """Torch counts axes from the last."""
+    given = numbers_of(sides, pads)
     count = len(given) // 2
     chosen = range(count) if axes is None else [int(axis) % x.dim() for axis in axes.ravel()]
     both = {axis: (given[i], given[i + count]) for i, axis in enumerate(chosen)}

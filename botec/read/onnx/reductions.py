@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from botec.read.onnx.registry import onnx
+from botec.read.onnx.registry import numbers_of, onnx
 
 REDUCTIONS = {
     "ReduceSum": lambda x, axes, keep: x.sum(dim=axes, keepdim=keep),
@@ -26,8 +26,8 @@ def reduction(reduced: Any) -> Any:
         x: Any, along: Any = None, *,
         axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0,
     ) -> Any:  # fmt: skip
-        """Axes were an attribute before they became an input; none of them means all."""
-        chosen = tuple(axes or () if along is None else along.ravel().tolist())
+        """No axes mean all of them."""
+        chosen = tuple(numbers_of(along, axes))
         if not chosen and noop_with_empty_axes:
             return x
         return reduced(x, chosen or tuple(range(x.dim())), bool(keepdims))
@@ -44,7 +44,7 @@ def product(
     x: Any, along: Any = None, *,
     axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0,
 ) -> Any:  # fmt: skip
-    chosen = axes or () if along is None else along.ravel().tolist()
+    chosen = numbers_of(along, axes)
     for axis in sorted((axis % x.dim() for axis in chosen or range(x.dim())), reverse=True):
         x = x.prod(dim=axis, keepdim=bool(keepdims))
     return x

@@ -1,9 +1,9 @@
 """Which function stands for an ONNX operator.
 
-A translation is a function of the node's inputs and attributes, by their ONNX names::
+A translation is a function of the node's inputs, in their order, and of its attributes, by name::
 
     @onnx("LeakyRelu")
-    def leaky_relu(x, alpha=0.01):
+    def leaky_relu(x, *, alpha=0.01):
         return functional.leaky_relu(x, alpha)
 
 Inputs are tensors; those whose values the graph itself fixes (shapes, axes, constants) come as
@@ -35,6 +35,11 @@ class Translation:
     def wants_known(self, place: int) -> bool:
         """Whether the input at ``place`` is wanted as an array."""
         return place < len(self.inputs) and self.inputs[place] in self.known
+
+
+def numbers_of(given: Any, attribute: Any) -> list[Any]:
+    """Numbers that are an input now and were an attribute in older files; none where neither is."""
+    return list(attribute or ()) if given is None else given.ravel().tolist()
 
 
 TRANSLATIONS: dict[str, Translation] = {}

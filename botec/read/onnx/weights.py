@@ -19,6 +19,7 @@ from botec.errors import BadInput
 #: Inputs that are kept averages, not trained.
 AVERAGES = {"BatchNormalization": (3, 4)}
 RECURRENT = {"LSTM", "GRU", "RNN"}
+SMALL = 4096  # entries of an array that is worth knowing; larger ones are tensors
 ANSWERED = {"Constant", "Shape", "Size", "Cast", "If"}  # by the graph itself, without a translation
 #: Element types by their number in TensorProto.DataType.
 TYPES = {
@@ -36,7 +37,7 @@ class Weights:
         self.arrays: dict[str, Any] = {}
         self.tensors: dict[str, tuple[nn.Module, str]] = {}
         self.lists: dict[str, nn.ParameterList] = {}
-        uses = dict(uses_of(graph.node))
+        uses = uses_of(graph)
         by_name = {one.name: one for one in graph.initializer}
         for node in graph.node:
             if node.op_type in RECURRENT:
@@ -50,7 +51,7 @@ class Weights:
         known = bool(uses) and all(wanted_known(node, place) for node, place in uses)
         size = prod(initializer.dims)
         whole = not TYPES[initializer.data_type].is_floating_point
-        if known or size == 1 or (whole and size <= 4096):
+        if known or size == 1 or (whole and size <= SMALL):
             self.arrays[name] = self.array(initializer)
             return
         average = any(place in AVERAGES.get(node.op_type, ()) for node, place in uses)
@@ -73,10 +74,8 @@ class Weights:
         tensors = [self.tensor(stored.pop(name)) for name in names]
         parts = in_order(node.op_type, *tensors)
         weights = nn.ParameterList(nn.Parameter(one.contiguous()) for one in parts)
-        scope, own = self.scope(node), "weights"
-        while hasattr(scope, own):  # another layer of the same module
-            own += "_"
-        scope.add_module(own, weights)
+        scope = self.scope(node)  # another layer of the same module has such weights too
+        scope.add_module(unused(scope, "weights"), weights)
         self.lists[names[0]] = weights
         self.arrays |= dict.fromkeys(names[1:])
 
@@ -115,9 +114,7 @@ class Weights:
         else:
             scope = self.scope(node) if node is not None else self.root
         own = re.sub(r"\W+", "_", parts[-1]).strip("_") or "weight"
-        while hasattr(scope, own):
-            own += "_"
-        return scope, own
+        return scope, unused(scope, own)
 
     def scope(self, node: Any) -> nn.Module:
         """The module a node belongs to."""
@@ -141,19 +138,28 @@ class Weights:
         return here
 
 
-def uses_of(nodes: Any) -> Iterator[tuple[str, list[tuple[Any, int]]]]:
-    """Every value's name with the nodes that take it, and as which input; branches included."""
+def every_node(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph and of the branches in it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from every_node(attribute.g)
+
+
+def uses_of(graph: Any) -> dict[str, list[tuple[Any, int]]]:
+    """Every value's name with the nodes that take it, and as which input."""
     found: dict[str, list[tuple[Any, int]]] = {}
+    for node in every_node(graph):
+        for place, name in enumerate(node.input):
+            found.setdefault(name, []).append((node, place))
+    return found
 
-    def look(nodes: Any) -> None:
-        for node in nodes:
-            for place, name in enumerate(node.input):
-                found.setdefault(name, []).append((node, place))
-            for attribute in node.attribute:
-                look(attribute.g.node)
 
-    look(nodes)
-    yield from found.items()
+def unused(scope: nn.Module, name: str) -> str:
+    """A name that nothing in a module has yet."""
+    while hasattr(scope, name):
+        name += "_"
+    return name
 
 
 def wanted_known(node: Any, place: int) -> bool:
