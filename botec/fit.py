@@ -146,8 +146,7 @@ def assumptions(context: int, expandable: bool) -> tuple[str, ...]:
 def run_on(program: Program, target: Device) -> Program:
     """A program of the target's generation with the target's own kernels: how many processors it
     has decides what they take."""
-    major, minor = target.capability or (0, 0)
-    own = 10 * major + minor
+    own = target.architecture or 0
     if all(one.kernels is None or one.kernels.capability == own for one in program.streams):
         return program
     streams = tuple(
@@ -181,8 +180,8 @@ def catalogue() -> list[Device]:
 
 def generation(target: Device) -> int:
     """The first capability with whose kernels a step on the device is the same, traced once."""
-    major, minor = target.capability or (0, 0)
-    return max((one for one in GENERATIONS if one <= 10 * major + minor), default=0)
+    own = target.architecture or 0
+    return max((one for one in GENERATIONS if one <= own), default=0)
 
 
 def everywhere(

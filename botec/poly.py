@@ -192,6 +192,15 @@ def plain(value: Poly | int) -> Poly | int:
     return value if constant is None else constant
 
 
+def summed(parts: Mapping[Any, int]) -> Any:
+    """The sum of formulas, each so many times; a number where no dimension is left."""
+    terms: dict[Monomial, int] = {(): 0}
+    for part, times in parts.items():
+        for monomial, factor in as_poly(part).terms.items():
+            terms[monomial] = terms.get(monomial, 0) + factor * times
+    return plain(Poly(terms))
+
+
 def product(sizes: Iterable[Any]) -> Any:
     """The product of numbers or polynomials; 1 of nothing."""
     result: Any = 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 STATUSES = ("exact", "complete", "partial", "estimate", "unknown")
+KERNELS = "kernels"  # a choice of Formulas that the device makes, not the user
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ weighted with how often it occurs, so totals come out as exact polynomials.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from botec.analyses.evaluate import at_points
 from botec.calls import Call
 from botec.errors import UnknownName, nearest
 from botec.ops import facts
-from botec.poly import Poly, as_poly, at, plain
+from botec.poly import at, plain, summed
 from botec.program import PHASES, Parameter, Program, Stream
 
 MEASURES = ("multiplications", "flops", "bytes")
@@ -130,12 +130,18 @@ class Counts:
 
     def by_scope(self, measure: str, phases: Iterable[str] = PHASES) -> dict[int, Total]:
         """The same sum, parted by the modules that ran the ops themselves."""
+        return self.by_group(measure, phases, range(len(self.program.scopes)))
+
+    def by_group(
+        self, measure: str, phases: Iterable[str], group: Sequence[Any]
+    ) -> dict[Any, Total]:
+        """The same sum, parted by the ``group`` of the module that ran the op."""
         wanted = known_phases(phases)
-        groups: dict[int, list[tuple[Cost, int]]] = {}
+        groups: dict[Any, list[tuple[Cost, int]]] = {}
         for (index, phase, scope), times in self.occurrences.items():
             if phase in wanted:
-                groups.setdefault(scope, []).append((self.told[index], times))
-        return {scope: add(rows, measure) for scope, rows in groups.items()}
+                groups.setdefault(group[scope], []).append((self.told[index], times))
+        return {name: add(rows, measure) for name, rows in groups.items()}
 
     def without_causal_half(self, phases: Iterable[str] = PHASES) -> Any:
         """Multiplications with causal attention at the triangle it needs; ``None`` without any."""
@@ -191,11 +197,7 @@ def add(rows: Iterable[tuple[Cost, int]], measure: str) -> Total:
             missing[told.op] += times
         else:
             weights[cost] = weights.get(cost, 0) + times
-    terms: dict[Any, Any] = {(): 0}
-    for cost, times in weights.items():
-        for monomial, factor in as_poly(cost).terms.items():
-            terms[monomial] = terms.get(monomial, 0) + factor * times
-    return Total(plain(Poly(terms)), dict(missing))
+    return Total(summed(weights), dict(missing))
 
 
 def parameter_count(parameters: Iterable[Parameter]) -> int:

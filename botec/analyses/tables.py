@@ -13,7 +13,7 @@ from botec.analyses.figures import Answers
 from botec.analyses.fit import on_its_device, where_seen
 from botec.analyses.memory import owner_of, written
 from botec.analyses.storages import ITSELF
-from botec.poly import as_poly, at, plain
+from botec.poly import at, summed
 from botec.program import Program, Stream
 from botec.report import Column, Figures, Section, Table, Text
 
@@ -134,10 +134,7 @@ def module_sums(
     sums: list[dict[str, Any]] = [weights_by(program, group)]
     sums += [grouped(counts, measure, spans, group) for measure, spans in work_columns(phases)]
     if program.setting.train:
-        kept = kept_by(program, written(program, counts.stream))
-        sums.append(
-            gathered(((program.scopes[scope], size) for scope, size in kept.items()), group)
-        )
+        sums.append(saved_by(program, written(program, counts.stream), group))
     types = dict(zip(program.scopes, program.scope_types, strict=True))
     names = ordered(program.scopes, group, sums)
     return [(name, types.get(name, ""), [part.get(name, 0) for part in sums]) for name in names]
@@ -153,9 +150,8 @@ def grouped(
     counts: Counts, measure: str, phases: tuple[str, ...], group: Callable[[str], str]
 ) -> dict[str, Any]:
     """A measure by groups of modules, in formulas."""
-    parts = counts.by_scope(measure, phases)
-    scopes = counts.program.scopes
-    return gathered(((scopes[scope], total.value) for scope, total in parts.items()), group)
+    parts = counts.by_group(measure, phases, [group(path) for path in counts.program.scopes])
+    return {name: total.value for name, total in parts.items()}
 
 
 def gathered(parts: Iterable[tuple[str, Any]], group: Callable[[str], str]) -> dict[str, Any]:
@@ -164,23 +160,13 @@ def gathered(parts: Iterable[tuple[str, Any]], group: Callable[[str], str]) -> d
     for path, value in parts:
         own = weights.setdefault(group(path), {})
         own[value] = own.get(value, 0) + 1
-    return {
-        name: plain(sum((as_poly(value) * times for value, times in own.items()), as_poly(0)))
-        for name, own in weights.items()
-    }
+    return {name: summed(own) for name, own in weights.items()}
 
 
-def kept_by(program: Program, stream: Stream) -> dict[int, Any]:
-    """Bytes kept from the forward pass for the backward pass, by the module that made them."""
-    found: dict[int, dict[Any, int]] = {}
-    for storage in stream.storages:
-        if storage.role == "activation":
-            own = found.setdefault(owner_of(program, storage), {})
-            own[storage.bytes] = own.get(storage.bytes, 0) + 1
-    return {
-        scope: plain(sum((as_poly(size) * times for size, times in own.items()), as_poly(0)))
-        for scope, own in found.items()
-    }
+def saved_by(program: Program, stream: Stream, group: Callable[[str], str]) -> dict[str, Any]:
+    """Bytes kept from the forward pass for the backward pass, by groups of what made them."""
+    kept = (one for one in stream.storages if one.role == "activation")
+    return gathered(((program.scopes[owner_of(program, one)], one.bytes) for one in kept), group)
 
 
 def table_formulas(program: Program, counts: Counts, phases: tuple[str, ...]) -> Mapping[str, Rows]:

@@ -131,6 +131,11 @@ class Device:
         major, _, minor = str(datum.value).partition(".")
         return int(major), int(minor)
 
+    @property
+    def architecture(self) -> int | None:
+        """The same in one number, as kernels are built for it: 80 for sm_80."""
+        return 10 * self.capability[0] + self.capability[1] if self.capability else None
+
     def peak(self, dtype: str) -> float | None:
         """Operations a second of a dense matrix product at most; a multiply-add is two."""
         return self.number(f"tflops.{dtype}")

@@ -137,10 +137,7 @@ def kernels_of(sheet: Device) -> str:
     """Whose decisions to read a network with: the device's generation, else CUDA's usual ones."""
     if sheet.kind == "CPU":
         return HERE
-    if sheet.capability is None:
-        return "cuda"
-    major, minor = sheet.capability
-    return f"cuda:{10 * major + minor}"
+    return "cuda" if sheet.architecture is None else f"cuda:{sheet.architecture}"
 
 
 def page(

@@ -19,9 +19,8 @@ from botec.inputs import Input
 from botec.ops.facts import kind_of
 from botec.program import Program
 from botec.read import read
-from botec.report import Formulas, Report
+from botec.report import KERNELS, Formulas, Report
 
-KERNELS = "kernels"
 DECIDED = ("attention", "recurrent")  # families whose calls differ by the device's generation
 
 

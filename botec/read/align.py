@@ -92,6 +92,7 @@ class Fit:
         return found
 
     def fit(self, vector: Vector) -> Any:
+        """The simplest formula through the sizes. Raises :class:`PartedError` if there is none."""
         if len(set(vector)) == 1:
             return vector[0]
         found = [fit for monomial, seen in self.monomials if (fit := line(monomial, seen, vector))]
@@ -267,11 +268,10 @@ def is_layout(value: Any) -> bool:
 
 def merged_tensor(layouts: Sequence[Any], fit: Any) -> Tensor:
     """The tensor whose layouts these are, made once: a size once fitted stays what it is."""
-    known: dict[tuple[Any, ...], Tensor] = getattr(fit, "tensors", {})
     key = tuple(layouts)
-    if key not in known:
-        known[key] = new_tensor(layouts, fit)
-    return known[key]
+    if key not in fit.tensors:
+        fit.tensors[key] = new_tensor(layouts, fit)
+    return fit.tensors[key]
 
 
 def new_tensor(layouts: Sequence[Any], fit: Any) -> Tensor:
@@ -411,11 +411,6 @@ class AtPoint:
             expanded = tuple(axis for axis in formula.expanded if sizes[axis] > 1)
             self.known[id(formula)] = formula, Tensor(sizes, formula.dtype, expanded)
         return self.known[id(formula)][1]
-
-
-def at_one_point(vector: Vector) -> int:
-    """The fit of a single trace that remembers nothing."""
-    return vector[0]
 
 
 def call_differs(call: Call, signature: Signature, at_point: AtPoint) -> str:

@@ -18,7 +18,7 @@ from botec.graph import LOOK, PUT, Graph, Layout, Node, Value
 from botec.inputs import Input
 from botec.program import Setting
 from botec.read import as_input, whole
-from botec.read.align import at_one_point, dtype_name, merged_call
+from botec.read.align import AtPoint, dtype_name, merged_call
 from botec.read.autocast import autocast
 from botec.read.build import build, on_meta
 from botec.read.from_torch import asked_point
@@ -281,6 +281,7 @@ class Ledger:
         self.turns: dict[int, int] = {}
         self.modules: list[tuple[int, int]] = [(0, 0)]  # the modules that run: scope, turn
         self.calls: dict[int, tuple[Signature, Call]] = {}
+        self.fit = AtPoint({})
 
     def enter(self, scope: int) -> None:
         """One more call of a module."""
@@ -426,10 +427,7 @@ class Ledger:
         """One :class:`Call` for every distinct signature."""
         known = self.calls.get(id(signature))
         if known is None:
-            known = self.calls[id(signature)] = (
-                signature,
-                merged_call([signature], at_one_point),
-            )
+            known = self.calls[id(signature)] = signature, merged_call([signature], self.fit)
         return known[1]
 
     def inputs(self) -> tuple[int, ...]:

@@ -27,8 +27,7 @@ def capability_of(name: str) -> int | None:
         raise UnknownName(error.seen, error.do or "use cpu, cuda or cuda:90", asked) from None
     except BotecError as error:
         raise error.about(asked) from None
-    if found.capability is None:
+    if found.architecture is None:
         seen = f"the kernels {found.title} chooses are not known to botec"
         raise BadInput(seen, "use cpu, cuda or an NVIDIA device", asked)
-    major, minor = found.capability
-    return 10 * major + minor
+    return found.architecture

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from botec.report import Formulas, Report
+from botec.report import KERNELS, Formulas, Report
 from botec.write.to_json import plain
-
-KERNELS = "kernels"  # a choice that the device makes, not the user
 
 
 class Words:
