@@ -433,7 +433,8 @@ def test_a_stream_that_knows_only_ascii(saved: str) -> None:
 
 
 WAITING = """
-import sys, time, types
+import signal, sys, time, types
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 room = types.ModuleType("botec.estimate")
 room.estimate = lambda *a, **k: (sys.stderr.write("ready"), sys.stderr.flush(), time.sleep(30))
 sys.modules["botec.estimate"] = room
