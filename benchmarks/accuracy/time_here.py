@@ -175,19 +175,21 @@ def rows_of(threads: int) -> Iterator[tuple[str, dict[str, Any]]]:
             print(f"  {key}: {error}", file=sys.stderr)
 
 
-CAUSES = """With two threads a training step is predicted about a seventh too short, by its ops one
-by one too. These steps were timed on a machine of two cores that others used; the likely cause is
-that a step of a second is interrupted on one core or the other, and then both wait, while the calls
-of milliseconds that are timed for it seldom are. Memory that the allocator gave back to the system
-and asks for again is in a prediction for results of more than 32 MiB only."""
+CAUSES = """With two threads the clock is the wall's: whatever else the machine does is in a step
+or in the calls that predict it, and the floor is twice as high as with one. Measured while others
+used the same two cores, training steps came out a seventh longer than the sum of their ops: a step
+of a second is interrupted on one core or the other and then both wait, which calls of milliseconds
+seldom are. Memory that the allocator gave back to the system and asks for again is in a prediction
+for results of more than 32 MiB only."""
 
 
 def section() -> str:
-    """One table for each number of threads, then the errors of each predictor."""
-    parts = []
+    """One table for each number of threads with the errors of each predictor, then over all."""
+    parts, every = [], []
     for threads in THREADS:
         known = list(rows_of(threads))
         flat = [(name, kind, found[kind]) for kind in KINDS for name, found in known]
+        every += flat
         lines = [
             (name, kind, f"{1e3 * one['seconds']:.1f} ms", f"{one['spread']:.0%}",
              f"{one['drift']:+.0%}", *(rows.error(one[way], one["seconds"]) for way in PREDICTORS))
@@ -212,4 +214,7 @@ def section() -> str:
                 pairs = [(one[way], one["seconds"]) for _, own, one in flat if own == kind]
                 parts.append(f"\n* {way}, {kind}: {rows.summary(pairs)}")
         parts.append("")
+    for way in PREDICTORS:
+        pairs = [(one[way], one["seconds"]) for _, _, one in every]
+        parts.append(f"* {way}, all of these: {rows.summary(pairs)}\n")
     return "\n".join((*parts, CAUSES))
