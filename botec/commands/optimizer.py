@@ -35,6 +35,12 @@ NUMBERS = {
     "eps1": "Of Adafactor: the least root of the averaged square.",
     "eps2": "Of Adafactor: the least size of a weight.",
     "clip": "Of Adafactor: the largest root mean square of an update.",
+    "tolerance-grad": "Of LBFGS: a gradient up to this is not followed.",
+    "tolerance-change": "Of LBFGS: a way, or a fall of the loss, this small ends a step.",
+}
+COUNTS = {
+    "max-iter": "Of LBFGS: the most iterations of a step.",
+    "history-size": "Of LBFGS: the most pairs that are kept.",
 }
 FLAGS = {
     "nesterov": "Look ahead along the momentum.",
@@ -53,6 +59,7 @@ FLAGS = {
         click.option(f"--{name}", type=float, metavar="X", help=text)
         for name, text in NUMBERS.items()
     ),
+    *(click.option(f"--{name}", type=int, metavar="N", help=text) for name, text in COUNTS.items()),
     *(
         click.option(f"--{name}/--no-{name}", default=None, help=text)
         for name, text in FLAGS.items()
@@ -79,4 +86,4 @@ def optimizer(
 
     path, kept, how = judge(way.method.name, vars(way.options), [gradient] * steps, start)
     page = report(way, path, kept, how)
-    return Answer(page, disagreements(page.figures))
+    return Answer(page, disagreements(page.figures, way.updates))

@@ -23,18 +23,27 @@ RENAMED = {"decoupled": "decoupled_weight_decay", "power": "alpha", "clip": "d"}
 STATES = {
     "exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "v_max", "exp_inf": "u",
     "momentum_buffer": "b", "square_avg": "v", "grad_avg": "m", "acc_delta": "u", "sum": "s",
-    "prev": "g", "step_size": "size", "ax": "a", "variance": "v",
+    "prev": "g", "step_size": "size", "ax": "a", "variance": "v", "d": "d", "prev_flat_grad": "g",
 }  # fmt: skip
 OWN_PLACE = {"sparseadam": "uncorrected"}
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What one optimizer keeps for a tensor: entries of each state by name, and all together."""
+    """What one optimizer keeps for a tensor of ``size`` entries.
+
+    ``entries`` of each state by name, ``scalars`` how many single numbers beside them, and the
+    entries of all states for each parameter ``after`` the first step, the second, ….
+    """
 
     entries: Mapping[str, int]
-    per_parameter: float
     scalars: int
+    after: tuple[float, ...]
+
+    @property
+    def per_parameter(self) -> float:
+        """After the last step."""
+        return self.after[-1]
 
 
 def class_of(name: str) -> Any:
@@ -116,9 +125,7 @@ def trajectory(
         optimizer = real([weight], **arguments(name, options))
         found = [{"w": start}]
         for gradient in gradients:
-            given = torch.full_like(weight, gradient)
-            weight.grad = given.to_sparse() if name == "sparseadam" else given
-            optimizer.step()
+            step(optimizer, weight, torch.full_like(weight, gradient))
             found.append({"w": weight.item(), **states_of(optimizer.state[weight])})
     return found
 
@@ -132,25 +139,89 @@ def states_of(state: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def step(optimizer: Any, weight: Any, gradient: Any) -> None:
+    """One step under a gradient. One that asks for the loss again is given the line's, g w."""
+    import torch
+
+    def ask() -> Any:
+        weight.grad = gradient
+        return (weight.detach() * gradient).sum()
+
+    if isinstance(optimizer, torch.optim.LBFGS):
+        optimizer.step(ask)
+        return
+    sparse = isinstance(optimizer, torch.optim.SparseAdam)
+    weight.grad = gradient.to_sparse() if sparse else gradient
+    optimizer.step()
+
+
 def kept(name: str, options: Mapping[str, Any], shape: tuple[int, ...] = (64, 32)) -> Kept:
-    """What the real object holds for a tensor of ``shape`` after three steps."""
+    """What the real object holds for a tensor of ``shape`` after each of three steps.
+
+    One that keeps pairs runs until it keeps no more: see :func:`kept_of_pairs`.
+    """
     import torch
 
     weight = torch.nn.Parameter(torch.ones(shape))
+    if name == "lbfgs":
+        return kept_of_pairs(weight, options)
     optimizer = class_of(name)([weight], **arguments(name, options))
+    held = []
     for _ in range(3):
-        given = torch.ones_like(weight)
-        weight.grad = given.to_sparse() if name == "sparseadam" else given
-        optimizer.step()
-    tensors = {key: v for key, v in optimizer.state[weight].items() if isinstance(v, torch.Tensor)}
-    entries = {key: value.numel() for key, value in tensors.items() if value.numel() > 1}
-    return Kept(entries, sum(entries.values()) / weight.numel(), len(tensors) - len(entries))
+        step(optimizer, weight, torch.ones_like(weight))
+        held.append(held_by(optimizer.state[weight]))
+    return summed(held, weight.numel())
+
+
+def kept_of_pairs(weight: Any, options: Mapping[str, Any]) -> Kept:
+    """LBFGS in a bowl h w²/2 until it keeps no more pairs, or for 500 iterations.
+
+    So steep (h = 10⁴) and so slow (a rate of 10⁻³) that every iteration keeps one: how many it
+    keeps does not depend on the rate, only on whether gradients change at all.
+    """
+    import torch
+
+    most, count = options["history_size"], options["max_iter"]
+    optimizer = torch.optim.LBFGS([weight], lr=1e-3, max_iter=count, history_size=most)
+
+    def ask() -> Any:
+        weight.grad = 1e4 * weight.detach()
+        return (weight.detach() ** 2).sum() * 5e3
+
+    held: list[dict[str, list[int]]] = []
+    while not held or optimizer.state[weight]["n_iter"] <= min(most, 500):
+        optimizer.step(ask)
+        held.append(held_by(optimizer.state[weight]))
+    return summed(held, weight.numel())
+
+
+def held_by(state: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The sizes of all tensors a state holds, by its name."""
+    import torch
+
+    every = {key: value if isinstance(value, list) else [value] for key, value in state.items()}
+    return {
+        key: [one.numel() for one in values if isinstance(one, torch.Tensor)]
+        for key, values in every.items()
+    }
+
+
+def summed(held: Sequence[Mapping[str, list[int]]], size: int) -> Kept:
+    """The entries of the last of ``held``, and those of each for one of ``size`` parameters."""
+    large = [
+        {key: sum(one for one in sizes if one > 1) for key, sizes in state.items()}
+        for state in held
+    ]
+    entries = {key: count for key, count in large[-1].items() if count}
+    scalars = sum(sizes.count(1) for sizes in held[-1].values())
+    return Kept(entries, scalars, tuple(sum(state.values()) / size for state in large))
 
 
 def judge(
     name: str, options: Mapping[str, Any], gradients: Sequence[float], start: float
-) -> tuple[list[dict[str, float]], float, str]:
-    """The real path, the values kept for each parameter of a vector (Muon: a matrix), and how.
+) -> tuple[list[dict[str, float]], tuple[float, ...], str]:
+    """The real path, the values kept for each parameter of a vector (Muon: a matrix) after each
+    step, and how.
 
     Raises :class:`BotecError` where the real optimizer does not take these options.
     """
@@ -162,6 +233,6 @@ def judge(
         raise BotecError(f"the real {name} refuses this: {error}", "leave out --verify") from None
     return (
         path,
-        found.per_parameter,
+        found.after,
         f"{real.__module__.partition('.')[0]}'s {real.__name__}, float64",
     )

@@ -86,9 +86,9 @@ def proved(name: str, o: SimpleNamespace, c: Any, start: Any = START) -> None:
     first, at_one = method.rule(begun, c, 1, o), method.closed(start, c, sp.Integer(1), o)
     assert set(first) >= set(at_one) > set()
     for key in at_one:
-        assert zero(at_one[key].doit() - first[key]), (name, key, "first step")
+        assert zero(sp.sympify(at_one[key]).doit() - first[key]), (name, key, "first step")
     later, after = method.closed(start, c, T, o), method.closed(start, c, T + 1, o)
-    stepped = method.rule(later, c, T + 1, o)
+    stepped = method.rule({**begun, **later}, c, T + 1, o)
     for key in after:
         assert zero(stepped[key] - after[key]), (name, key, "induction")
 
@@ -221,6 +221,29 @@ def test_lion(c, decay, monkeypatch):
 
     monkeypatch.setattr(signs, "sign", sign)
     proved("lion", options_for("lion", weight_decay=decay), c)
+
+
+@BOTH
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_lbfgs_where_nothing_stops_it(c, count):
+    """A loop of a number of rounds has no symbol: three of them stand for all."""
+    o = options_for("lbfgs", tolerance_grad=0, tolerance_change=0, max_iter=count)
+    proved("lbfgs", o, c)
+
+
+@BOTH
+@pytest.mark.parametrize("power", [-2, -3, -5, -9])
+@pytest.mark.parametrize("place", ["tolerance_grad", "tolerance_change"])
+def test_lbfgs_where_it_stops(c, power, place):
+    """In whole fractions, on either side of every comparison."""
+    number = sp.Rational(7) * sp.Rational(10) ** power * sp.sign(c)
+    fixed = {"tolerance_grad": 0, "tolerance_change": 0, place: sp.Rational(1, 10**5)}
+    o = options_for("lbfgs", **fixed, max_iter=3, lr=sp.Rational(1, 10))
+    state = find("lbfgs").begun(START, o)
+    for t in range(1, 4):
+        state = find("lbfgs").rule(state, number, t, o)
+        for key, value in find("lbfgs").closed(START, number, t, o).items():
+            assert zero(state[key] - value), (key, t)
 
 
 @BOTH

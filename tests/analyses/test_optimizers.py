@@ -52,6 +52,8 @@ CHOICES: dict[str, Any] = {
     "lambd": st.one_of(st.just(0.0), st.floats(1e-6, 0.1)),
     "power": st.floats(0.1, 2),
     "beta2_decay": st.floats(-1, -0.1),
+    "tolerance_grad": TINY,
+    "tolerance_change": TINY,
 }
 # A real optimizer that has no such option, or a form that is only for its default.
 FIXED: dict[str, dict[str, Any]] = {
@@ -60,6 +62,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "adamw": {},
     "muon": {"lr": 1e-2},
     "adafactor": {"weight_decay": 0.0, "lr": 1e-2},
+    "lbfgs": {"max_iter": 3},
 }
 DIVIDED = {"rmsprop", "adagrad", "adadelta", "adamax"}
 REAL = [name for name in methods() if name != "lion"]
@@ -172,6 +175,7 @@ KEPT = [
     ("adamw", {}, 2), ("nadam", {}, 2), ("radam", {}, 2), ("adamax", {}, 2), ("rmsprop", {}, 1),
     ("rmsprop", {"centered": True, "momentum": 0.5}, 3), ("adagrad", {}, 1), ("adadelta", {}, 2),
     ("rprop", {}, 2), ("adafactor", {}, 1), ("muon", {}, 1), ("asgd", {}, 1), ("sparseadam", {}, 2),
+    ("lbfgs", {}, 202), ("lbfgs", {"history_size": 7, "max_iter": 3}, 16),
 ]  # fmt: skip
 
 
@@ -188,8 +192,19 @@ def test_adafactor_keeps_a_row_and_a_column_of_a_matrix():
     assert found.entries == {"row_var": 64, "col_var": 32}
 
 
-def test_every_optimizer_of_torch_is_known_but_the_one_that_needs_a_closure():
-    assert set(real_classes()) - set(methods()) == {"lbfgs"}
+@pytest.mark.parametrize("given_", [{}, {"max_iter": 1, "history_size": 3}, {"max_iter": 50}])
+def test_lbfgs_keeps_two_more_values_at_every_iteration_until_it_is_full(given_):
+    options = options_of(find("lbfgs"), given_)
+    found = kept("lbfgs", vars(options), (64,))
+    grown = find("lbfgs").grown(options)
+    assert grown == {steps: found.after[steps - 1] for steps in grown}
+    assert len(found.after) == max(grown)
+    assert found.entries["old_dirs"] == found.entries["old_stps"] == 64 * options.history_size
+    assert found.scalars == 2 * options.history_size + 1  # ro, al and the scale of the first guess
+
+
+def test_every_optimizer_of_torch_is_known():
+    assert set(real_classes()) <= set(methods())
 
 
 # --- what the figures say -----------------------------------------------------------------------
@@ -415,14 +430,15 @@ def test_the_judge_sees_a_planted_fault():
     way = asked("adam", 3.0, 50)
     options = {**vars(way.options), "lr": 1e-3 * (1 + 1e-9)}
     path = trajectory("adam", options, [3.0] * 50)
+    two, three = (2.0, 2.0), (2.0, 3.0)
     from botec.analyses.optimizers.figures import disagreements
 
-    found = judged(way, figures(way), path, 3.0, "planted")
+    found = judged(way, figures(way), path, three, "planted")
     differs, keeps = disagreements(found)
     assert "differs" in differs
     assert "keeps 3" in keeps
     good = trajectory("adam", vars(way.options), [3.0] * 50)
-    assert disagreements(judged(way, figures(way), good, 2.0, "real")) == ()
+    assert disagreements(judged(way, figures(way), good, two, "real")) == ()
 
 
 def test_options_may_be_symbols_for_the_closed_forms():
@@ -439,7 +455,8 @@ def test_options_may_be_symbols_for_the_closed_forms():
         ("adam", {"lr": math.nan}, "finite"), ("adam", {"rho": 0.5}, "--beta1"),
         ("sgd", {"momentum": 1.0}, "below 1"), ("sgd", {"nesterov": True}, "momentum"),
         ("adma", {}, "did you mean adam"),
-        ("adafactor", {"beta2_decay": 0.5}, "above 0"), ("lbfgs", {}, "closure"),
+        ("adafactor", {"beta2_decay": 0.5}, "above 0"), ("lbfgs", {"max_iter": 0}, "below 1"),
+        ("lbfgs", {"history_size": 2.5}, "whole"),
         ("adam", {"gradient": 0.0}, "moves nothing"), ("adam", {"steps": 0}, "--steps 0"),
         ("rmsprop", {"steps": 10**6}, "20,000"), ("adam", {"start": math.inf}, "finite"),
     ],

@@ -45,6 +45,26 @@ def test_a_real_one_that_parts_is_answered_no(say, monkeypatch):
     assert "differs" in said.err
 
 
+def test_how_what_is_kept_grows_stands_beside_the_real_object(say):
+    pytest.importorskip("torch")
+    said = say("optimizer", "lbfgs", "--steps", "20", "--verify", "--json")
+    assert said.code == 0
+    figures = json.loads(said.out)["figures"]
+    for key, kept in (("after.1", 40), ("after.5", 200), ("after.6", 202)):
+        assert figures[f"optimizer.state.{key}"]["counted"]["value"] == kept
+        assert figures[f"optimizer.state.{key}"]["measured"]["value"] == kept
+    assert figures["optimizer.state"]["measured"]["value"] == 202
+
+
+def test_a_long_way_is_allowed_its_roundings(say):
+    """20,000 roundings to one side are more than 1e-12, and no fault."""
+    pytest.importorskip("torch")
+    given = ("--lr", "1e-7", "--start", "1", "--steps", "20000", "--verify", "--json")
+    said = say("optimizer", "sgd", *given)
+    assert said.code == 0
+    assert json.loads(said.out)["figures"]["optimizer.error"]["measured"]["value"] > 1e-12
+
+
 def test_the_page_says_what_its_signs_are(say):
     out = say("optimizer", "adamw", "--plain").out
     for words in ("β₁ how much of the gradients' average", "the edge of stability", "Source: "):
@@ -55,7 +75,8 @@ def test_the_page_says_what_its_signs_are(say):
     ("arguments", "words"),
     [
         (["adma"], "did you mean adam"),
-        (["lbfgs"], "closure"),
+        (["lbfgs", "--max-iter", "0"], "below 1"),
+        (["adam", "--history-size", "3"], "no such option"),
         (["adam", "--beta1", "1"], "below 1"),
         (["adam", "--lr", "-1"], "below 0"),
         (["adam", "--momentum", "0.9"], "no such option"),

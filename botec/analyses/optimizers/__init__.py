@@ -11,11 +11,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from botec.analyses.optimizers.method import Method
-from botec.errors import BadInput, UnknownName, nearest
+from botec.errors import UnknownName, nearest
 
 ORDER = (
     "sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta",
-    "lion", "rprop", "adafactor", "muon", "asgd", "sparseadam",
+    "lion", "rprop", "adafactor", "muon", "asgd", "sparseadam", "lbfgs",
 )  # fmt: skip
 
 
@@ -30,13 +30,8 @@ def methods() -> dict[str, Method]:
 
 
 def find(name: str) -> Method:
-    """The optimizer called ``name``. Raises :class:`UnknownName`; :class:`BadInput` for LBFGS."""
+    """The optimizer called ``name``. Raises :class:`UnknownName`."""
     plain = name.lower().replace("-", "").replace("_", "")
-    if plain == "lbfgs":
-        seen = (
-            "it calls the loss again within a step (a closure), so a list of gradients is no input"
-        )
-        raise BadInput(seen, f"ask for one of {', '.join(methods())}")
     if plain not in methods():
         near = nearest(plain, methods()) or f"known are {', '.join(methods())}"
         raise UnknownName("no such optimizer", near)

@@ -31,6 +31,7 @@ class Meaning:
     least: float | None = 0
     below: float | None = None
     most: float | None = None
+    whole: bool = False
 
 
 MEANINGS = {
@@ -59,6 +60,10 @@ MEANINGS = {
     "eps1": Meaning("ε₁", "the least root of the averaged square"),
     "eps2": Meaning("ε₂", "the least size of a weight"),
     "clip": Meaning("d", "the largest root mean square of an update", 1),
+    "max_iter": Meaning("N", "the most iterations of a step", 1, most=1000, whole=True),
+    "history_size": Meaning("H", "the most pairs that are kept", 1, most=10**5, whole=True),
+    "tolerance_grad": Meaning("δ₁", "a gradient up to this is not followed"),
+    "tolerance_change": Meaning("δ₂", "a way, or a fall of the loss, this small ends a step"),
     "nesterov": Meaning("nesterov", "look ahead along the momentum"),
     "centered": Meaning("centered", "divide by the deviation, not by the root of the square"),
     "amsgrad": Meaning("amsgrad", "divide by the largest average so far"),
@@ -88,9 +93,9 @@ class Method:
     """One optimizer. What is ``None`` has no formula, and is answered by running the rule.
 
     ``real`` is its class in torch.optim ("" where it has none); ``kept`` the values it keeps for
-    each parameter; ``no_form(start, c, o)`` why there is no closed form, or ``None``; ``shown``
-    quantities derived from the state; ``speed`` the size of a step after infinitely many; ``words``
-    what signs of its derivation mean where that is its own.
+    each parameter, ``grown`` how many after so many steps where they grow; ``no_form(start, c, o)``
+    why there is no closed form, or ``None``; ``shown`` quantities derived from the state; ``speed``
+    the size of a step after infinitely many; ``words`` what signs mean where that is its own.
     """
 
     name: str
@@ -111,6 +116,7 @@ class Method:
     noise: OfGradient | None = None
     alternating: OfGradient | None = None
     limit: OfOptions | None = None
+    grown: OfOptions = lambda o: {}
     begin: Mapping[str, Any] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -154,6 +160,8 @@ def check(name: str, value: Any) -> None:
         return
     if not math.isfinite(value):
         raise BadInput("not a finite number", "give a number", asked)
+    if meaning.whole and value != int(value):
+        raise BadInput("not a whole number", f"give {meaning.text}", asked)
     if meaning.least is not None and value < meaning.least:
         seen = f"it is below {meaning.least}"
         raise BadInput(seen, f"give {meaning.least} or more: {meaning.text}", asked)

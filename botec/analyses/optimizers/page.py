@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from botec.analyses.optimizers import find
-from botec.analyses.optimizers.figures import STATES, figures, judged, raw
+from botec.analyses.optimizers.figures import STATES, belongs, figures, judged, raw
 from botec.analyses.optimizers.method import MEANINGS, Limit, option_name, options_of
 from botec.analyses.optimizers.path import Way, change
 from botec.errors import BadInput
@@ -58,14 +59,14 @@ def asked(
 
 
 def report(
-    way: Way, path: Sequence[Mapping[str, float]] = (), kept: float | None = None, how: str = ""
+    way: Way, path: Sequence[Mapping[str, float]] = (), kept: Sequence[float] = (), how: str = ""
 ) -> Report:
-    """The page; ``path`` and ``kept`` are the real optimizer's where it was run."""
+    """The page; ``path`` and ``kept`` after each step are the real optimizer's where it was run."""
     from botec import __version__
 
     try:
         found = figures(way)
-        if kept is not None:
+        if kept:
             found = judged(way, found, path, kept, how)
         parts = tuple(sections(way, found))
     except OverflowError:
@@ -114,10 +115,6 @@ def keys(found: Mapping[str, Figure], *names: str) -> Figures:
     return Figures(tuple(dict.fromkeys(every)))
 
 
-def belongs(key: str, name: str) -> bool:
-    return key == f"optimizer.{name}" or key.startswith(f"optimizer.{name}.")
-
-
 def option_table(way: Way) -> Table:
     rows = []
     for name, value in vars(way.options).items():
@@ -140,7 +137,10 @@ def kept_text(way: Way) -> Text:
     names = way.method.kept(way.options)
     if not names:
         return Text("Nothing: the next step needs the gradient alone.")
-    what = "; ".join(STATES[name] for name in names)
+    counted: Mapping[str, int] = Counter(names)
+    what = "; ".join(
+        f"{n} × {STATES[name]}" if n > 1 else STATES[name] for name, n in counted.items()
+    )
     return Text(f"For each parameter: {what}.")
 
 

@@ -29,6 +29,11 @@ class Way:
         """Why there is no closed form here, ``None`` where there is one."""
         return self.method.no_form(self.start, self.gradient, self.options)
 
+    @property
+    def updates(self) -> int:
+        """How often the weight is changed at most: a step may be several iterations."""
+        return self.steps * int(getattr(self.options, "max_iter", 1))
+
     def at(self, steps: int) -> State:
         """The state after so many steps."""
         if steps == 0:
