@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.accuracy import rows
 from botec.analyses.duration.pages import Timed
-from botec.analyses.duration.speeds import Speeds
+from botec.analyses.duration.speeds import MEASURED, Speeds, fitted
 from botec.analyses.duration.times import ideal
 from botec.duration.here import exact, speeds_from
 from botec.measure.calibration import Calibration, together
@@ -179,8 +179,21 @@ CAUSES = """With two threads the clock is the wall's: whatever else the machine 
 or in the calls that predict it, and the floor is twice as high as with one. Measured while others
 used the same two cores, training steps came out a seventh longer than the sum of their ops: a step
 of a second is interrupted on one core or the other and then both wait, which calls of milliseconds
-seldom are. Memory that the allocator gave back to the system and asks for again is in a prediction
-for results of more than 32 MiB only."""
+seldom are. The bands are older than the rows of two threads. Memory that the allocator gave back to
+the system and asks for again is in a prediction for results of more than 32 MiB only."""
+
+
+def inside(way: str, every: list[tuple[str, str, dict[str, float]]]) -> str:
+    """How many rows lie in the band of 80 % that the answers are given with."""
+    name = {"calibrated": MEASURED, "exact": "exact"}.get(way)
+    if name is None:
+        return ""
+    bands = {kind: fitted()["bands"][f"{name}.{kind}"] for kind in KINDS}
+    hits = sum(
+        bands[kind]["low"] <= one["seconds"] / one[way] <= bands[kind]["high"]
+        for _, kind, one in every
+    )
+    return f"; its band of 80 % holds {hits / len(every):.0%} of them"
 
 
 def section() -> str:
@@ -216,5 +229,5 @@ def section() -> str:
         parts.append("")
     for way in PREDICTORS:
         pairs = [(one[way], one["seconds"]) for _, _, one in every]
-        parts.append(f"* {way}, all of these: {rows.summary(pairs)}\n")
+        parts.append(f"* {way}, all of these: {rows.summary(pairs)}{inside(way, every)}\n")
     return "\n".join((*parts, CAUSES))
