@@ -116,7 +116,7 @@ MODEL_OPTIONS = (
     ),
     click.option(
         "--device", default="cpu", show_default=True, metavar="NAME",
-        help="Whose kernels to count.",
+        help="Whose kernels to count: of botec devices, or a file of your own (my.toml).",
     ),
 )  # fmt: skip
 

@@ -28,12 +28,13 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+SUFFIX = ".toml"
 
 
 @cache
 def devices() -> tuple[Device, ...]:
     """Every device of the catalogue, by name."""
-    paths = sorted(FOLDER.glob("*.toml"))
+    paths = sorted(FOLDER.glob(f"*{SUFFIX}"))
     return tuple(read(path, path.read_text(encoding="utf-8")) for path in paths)
 
 
@@ -41,16 +42,19 @@ def device(name: str) -> Device:
     """The device called ``name``: its name, its title or an alias, however it is spelt.
 
     Case, spaces and signs do not count: ``rtx4090``, ``RTX 4090`` and ``rtx-4090`` are one. So is
-    the vendor in front: what ``torch.cuda.get_device_name()`` says is a name.
+    the vendor in front: what ``torch.cuda.get_device_name()`` says is a name. One that ends in
+    ``.toml`` is a file of the user's own.
 
-    Raises :class:`~botec.errors.UnknownName` with the nearest names.
+    Raises :class:`~botec.errors.UnknownName` with the nearest names, and what :func:`opened` does.
     """
-    path = FOLDER / f"{name}.toml"
+    if name.endswith(SUFFIX):
+        return opened(name)
+    path = FOLDER / f"{name}{SUFFIX}"
     if re.fullmatch(r"[a-z0-9-]+", name) and path.exists():
         return read(path, path.read_text(encoding="utf-8"))
     found = named().get(squeezed(name))
     if found is None:
-        do = suggestion(name) or "botec devices lists them, --device-file reads your own"
+        do = suggestion(name) or f"botec devices lists them; name your own as a file, my{SUFFIX}"
         raise UnknownName("no such device in the catalogue", do, name)
     return found
 

@@ -27,7 +27,7 @@ from botec.analyses.duration.run import (
 )  # fmt: skip
 from botec.analyses.duration.speeds import check_precision, fitted, speeds_of
 from botec.analyses.figures import tokens_of
-from botec.devices import Device, device, opened
+from botec.devices import Device, device
 from botec.errors import BadInput, UnknownName
 from botec.estimate import described, notes
 from botec.inputs import Input
@@ -125,8 +125,6 @@ def on_a_device(
 
 def sheet_of(name: str) -> Device:
     """The data sheet called so: a file's, or the catalogue's."""
-    if name.endswith(".toml"):
-        return opened(name)
     try:
         return device(name)
     except UnknownName as error:

@@ -29,5 +29,5 @@ def capability_of(name: str) -> int | None:
         raise error.about(asked) from None
     if found.architecture is None:
         seen = f"the kernels {found.title} chooses are not known to botec"
-        raise BadInput(seen, "use cpu, cuda or an NVIDIA device", asked)
+        raise BadInput(seen, "use cpu, cuda or a device with a cuda.capability", asked)
     return found.architecture

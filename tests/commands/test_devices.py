@@ -94,6 +94,26 @@ def test_a_device_of_ones_own(say, tmp_path):
     assert "mine.toml" in said.out
 
 
+def test_every_question_takes_a_device_of_ones_own(say, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'memory.GiB = 8\nbandwidth.GBps = 1000\ntflops.fp32 = 20\ncuda.capability = "8.6"\n'
+    )
+    fits = json.loads(say("fit", "mlp:64-64", "B=2", "--device", str(path), "--json").out)
+    known = json.loads(say("fit", "mlp:64-64", "B=2", "--device", "rtx-3090", "--json").out)
+    memory = {name: one["counted"]["value"] for name, one in fits["figures"].items()}
+    same = {name: one["counted"]["value"] for name, one in known["figures"].items()}
+    assert memory["memory.device"] == same["memory.device"]  # a card of the same generation
+    assert memory["fit.room"] == same["fit.room"] - (known_bytes("rtx-3090") - 8 * 2**30)
+    assert "On mine" in say("time", "mlp:64-64", "B=2", "--device", str(path)).out
+    path.write_text("memory.GiB = 8\n")
+    assert "mine" in say("fit", "mlp:64-64", "--device", str(path)).wrong
+
+
+def known_bytes(name):
+    return next(one for one in devices() if one.name == name).usable
+
+
 def test_wrong_questions(say, tmp_path):
     assert say("devices", "rtx-490").wrong == (
         "rtx-490: no such device in the catalogue; did you mean rtx-4090, rtx-5090, rtx-4080?"

@@ -133,7 +133,10 @@ def test_a_batch_beyond_all_counting_does_not_fit(say: Any) -> None:
     ("words", "line"),
     [
         (("--device", "rtx4091"), "no such device in the catalogue; did you mean rtx-4090"),
-        (("--device", "m2-max"), "are not known to botec; use cpu, cuda or an NVIDIA device"),
+        (
+            ("--device", "m2-max"),
+            "are not known to botec; use cpu, cuda or a device",
+        ),
         ((*CARD, "--context", "much"), "much"),
         ((*CARD, "--optimizer", "adamm"), "did you mean"),
         ((*CARD, "Q=3"), "no dimension Q"),

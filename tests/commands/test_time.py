@@ -129,7 +129,7 @@ def test_a_sheet_of_ones_own(say: Any, tmp_path: Path) -> None:
     assert found["setting"]["device"] == "Mine"
     sheet.write_text('title = "Mine"\ntflops.fp32 = 10\n')
     said = say("time", SMALL, "B=64", "--device", str(sheet), "--infer")
-    assert "the bandwidth of Mine is not known; give it in a file" in said.wrong
+    assert "the bandwidth of Mine is not known; describe the device in a file" in said.wrong
 
 
 def test_a_machine_nobody_measured_is_assumed_and_said(say: Any) -> None:

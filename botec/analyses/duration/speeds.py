@@ -134,8 +134,8 @@ def speeds_of(device: Device, train: bool = False, scalar: float | None = None) 
     """
     if device.bandwidth is None or not rates_of(device):
         missing = "bandwidth" if device.bandwidth is None else "rate of products"
-        raise BadInput(f"the {missing} of {device.title} is not known", "give it in a file with "
-                       "--device-file, or name another device", device.name)  # fmt: skip
+        do = "describe the device in a file, --device my.toml, or name another"
+        raise BadInput(f"the {missing} of {device.title} is not known", do, device.name)
     found = fitted()
     own = found["devices"].get(device.name)
     basis = CALIBRATED if own else SHEET
