@@ -34,6 +34,7 @@ def answer(asked: Question, options: Mapping[str, Any]) -> Part:
     from botec.analyses.signal.page import figures, notes, sections
     from botec.analyses.signal.verdict import findings
     from botec.read.executor import Executor, real
+    from botec.read.given import hushed
 
     name = options.get("init") or "own"
     if name not in INITIALISATIONS:
@@ -44,7 +45,8 @@ def answer(asked: Question, options: Mapping[str, Any]) -> Part:
     weights = real(asked.source, train=train).of(graph)
     if name != "own":
         weights = initialised(graph, weights, name)
-    run = predict(graph, Executor(), weights)
+    with hushed():
+        run = predict(graph, Executor(), weights)
     rows = layers(run)
     seen = None
     if options.get("measure"):

@@ -120,10 +120,12 @@ def limited(
 def hushed() -> Iterator[None]:
     """Libraries' warnings and log lines held back: the page says what the reader must know."""
     before: Any = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    if before < logging.CRITICAL:  # setting it anew empties the caches of all loggers
+        logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        if before < logging.CRITICAL:
+            logging.disable(before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def clean(text: object) -> str:
     return "".join(char if char.isprintable() else "�" for char in joined)
 
 
+@lru_cache(1 << 14)
 def wide(text: str) -> int:
     """How many places of a terminal ``text`` takes (a Chinese character takes two)."""
     from rich.cells import cell_len

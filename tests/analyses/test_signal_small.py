@@ -15,6 +15,8 @@ from torch import nn
 
 from botec.analyses.signal.fold import predict
 from botec.analyses.signal.layers import layers, weights_found
+from botec.analyses.signal.moves import regrouped_profile
+from botec.analyses.signal.value import narrowed
 from botec.inputs import Input, parse_input
 from botec.measure.signal import measured
 from botec.read.executor import Executor, real
@@ -34,6 +36,7 @@ def predicted(source: Source, seed: int = 0):
 
 
 def geometric(values) -> float:
+    values = list(values)
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
@@ -199,3 +202,51 @@ def test_the_typical_narrow_network_lies_below_the_mean():
     # read from one network, 0.1 a layer, to ±0.15 over ten
     expected = numpy.mean([math.log(row.signal) for row in rows])
     assert expected == pytest.approx(numpy.median(logs), abs=0.6)
+
+
+class Projected(nn.Module):
+    """One product for three, each of which goes its own way over twelve places."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.before = nn.Linear(64, 64)
+        self.all = nn.Linear(64, 3 * 64)
+
+    def forward(self, x):
+        found = self.all(torch.tanh(self.before(x)))
+        if self.way == "split":
+            a, b, c = found.split(64, -1)
+        else:
+            a, b, c = found.reshape(*found.shape[:-1], 3, 64).permute(2, 0, 1, 3)
+        return a.mean(1) + b.mean(1) * 3 + c.mean(1)
+
+
+@pytest.mark.parametrize("way", ["split", "select"])
+def test_gradients_of_three_from_one_product_stay_alike_in_each(way):
+    """All places of a third have one gradient; spread over all units that third counts threefold.
+
+    Without that a weight's gradient comes out at a third. 8 networks of 64 units.
+    """
+    source = opened(lambda: Projected(way), "8,12,64")
+    expected = weights_found(predicted(source))
+    seen = [measured(source, {}, seed=seed).weights for seed in range(SEEDS)]
+    for name in ("all.weight", "all.bias", "before.weight"):
+        assert expected[name] == pytest.approx(geometric(o[name] for o in seen), rel=0.2), name
+
+
+def test_profiles_regroup_as_whole_arrays_do():
+    random = numpy.random.default_rng(0)
+    for before, after in (
+        ((4, 6), (8, 3)),
+        ((2, 3, 4), (6, 4)),
+        ((5, 1, 4), (5, 2, 2)),
+        ((), (1,)),
+    ):
+        for varies in range(1 << len(before)):
+            shape = [n if varies >> a & 1 else 1 for a, n in enumerate(before)]
+            profile = random.random(shape)
+            whole = narrowed(numpy.broadcast_to(profile, before).reshape(after))
+            found = regrouped_profile(profile, before, after)
+            assert found.shape == whole.shape
+            assert numpy.array_equal(found, whole)

@@ -14,14 +14,14 @@ from botec.analyses.signal.value import Part
 REPLICA = {"p": POSITION, "b": EXAMPLE, "u": UNIT}
 
 
-def evenness(profile: Any, units: int | None = None) -> float:
+def evenness(profile: Any, *units: int | None) -> float:
     """(E √profile)² over positions: 1 where they are alike, 1/n where one of n has everything.
 
-    Along the axis ``units`` pairs are never formed: it is averaged outside.
+    Along the axes ``units`` pairs are never formed: they are averaged outside.
     """
     if profile.size == 1:
         return 1.0
-    axes = tuple(a for a in range(profile.ndim) if a != units)
+    axes = tuple(a for a in range(profile.ndim) if a not in units)
     return float(((profile**0.5).mean(axes) ** 2).mean())
 
 

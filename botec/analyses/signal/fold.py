@@ -293,26 +293,31 @@ def deliver(run: Run, numbers: Any, gradient: Any) -> None:
         value = run.values.get(numbers)
         if isinstance(value, Value) and not value.index:
             before = run.gradients.get(numbers)
-            added = gradient if before is None else total(before, gradient)
+            added = gradient if before is None else total(before, gradient, value)
             run.gradients[numbers] = added
 
 
-def total(a: Gradient, b: Gradient) -> Gradient:
-    """The sum of two gradients of one value: particles add, correlations by their shares."""
-    from botec.analyses.signal.value import mixture
+def total(a: Gradient, b: Gradient, value: Value) -> Gradient:
+    """The sum of two gradients of ``value``: particles add, correlations by their shares."""
+    from botec.analyses.signal.value import mixture, unit_axes
 
     x, y = a.parts, b.parts
     if [one.size for one in x] != [one.size for one in y]:
         x = (mixture(x, -1),) if len(x) > 1 else x
         y = (mixture(y, -1),) if len(y) > 1 else y
-    parts = tuple(added(one, other) for one, other in zip(x, y, strict=True))
+    units = unit_axes(value)
+    parts = tuple(added(one, other, units) for one, other in zip(x, y, strict=True))
     shares = a.q + b.q
     spread = (a.q**2 * a.spread + b.q**2 * b.spread) / shares**2 if shares > 0 else 0.0
     return Gradient(parts, spread)
 
 
-def added(a: Part, b: Part) -> Part:
-    """The sum of two gradients of one part; where they meet in few entries, little adds up."""
+def added(a: Part, b: Part, units: tuple[int, ...] = ()) -> Part:
+    """The sum of two gradients of one part; where they meet in few entries, little adds up.
+
+    Along ``units`` pairs of positions are never formed: what reaches a third of them alone (the
+    queries, say) keeps its correlation in that third.
+    """
     from botec.analyses.signal.averages import evenness
     from botec.analyses.signal.value import narrowed, normalised
 
@@ -329,8 +334,8 @@ def added(a: Part, b: Part) -> Part:
     rows = zip(a.told(), b.told(), strict=True)
     # entries of different addends know nothing of each other: pairs within each count
     k = [(x * a.q + y * b.q) / q for x, y in rows]
-    even = max(evenness(profile), 1e-300)
-    one, other = evenness(a.profile) * a.q / (q * even), evenness(b.profile) * b.q / (q * even)
+    even = max(evenness(profile, *units), 1e-300)
+    one, other = (evenness(x.profile, *units) * x.q / (q * even) for x in (a, b))
     for r in (0, 3):
         k[r] = min(a.told()[r] * one + b.told()[r] * other, 1.0)
     return Part(a.size, z, profile, tuple(k), alone=a.alone and b.alone)

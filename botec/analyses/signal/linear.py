@@ -66,10 +66,13 @@ def sums_of(weight: Any) -> Sums:
     import numpy
 
     outputs, inputs, taps = weight.shape
-    square = float(numpy.vdot(weight, weight)) / outputs
-    rows = weight.sum(2, dtype="float64") if taps > 1 else weight[:, :, 0]
-    by_input = float(numpy.vdot(rows, rows)) / outputs
-    columns = weight.sum(1, dtype="float64")
+    square = squares(weight) / outputs
+    if taps > 1:
+        by_input = squares(weight.sum(2, dtype="float64")) / outputs
+        columns = weight.sum(1, dtype="float64")
+    else:
+        by_input = square
+        columns = (weight[:, :, 0] @ numpy.ones(inputs, weight.dtype)).astype("float64")[:, None]
     total = columns.sum(1)
     both = float((total**2).mean())
     mean = float(total.mean())
@@ -80,6 +83,14 @@ def sums_of(weight: Any) -> Sums:
         each = (weight.astype("float64") ** 2).sum((1, 2)) / square
     by_tap = float((columns**2).sum() / outputs)
     return Sums(square, by_input, by_tap, both, across, square * outputs / inputs, each)
+
+
+def squares(array: Any) -> float:
+    """Σ w² of an array, in the order in which it lies in memory."""
+    import numpy
+
+    flatly = array.ravel(order="K")
+    return float(numpy.vdot(flatly, flatly))
 
 
 def bias_square(bias: Any) -> float:
@@ -138,11 +149,11 @@ def draw_spread(weight: Any) -> float:
     Each has Var(w²)/(n E²w²) of its own; a head of few outputs has few weights.
     """
     rows = -(-ENOUGH * weight.shape[0] // weight.size)
-    some = weight[:rows].astype("float64")
-    square = float((some**2).mean())
+    each = weight[:rows].astype("float64") ** 2
+    square = float(each.mean())
     if square <= 0:
         return 0.0
-    return 2 * max(float((some**4).mean()) / square**2 - 1, 0.0) / weight.size
+    return 2 * max(float((each**2).mean()) / square**2 - 1, 0.0) / weight.size
 
 
 def sum_spread(parts: Sequence[Part], outputs: int) -> float:
@@ -308,7 +319,7 @@ def product_gradient(
     for one in parts:
         piece = matrix[start : start + one.size]
         start += one.size
-        factor = float((piece.astype("float64") ** 2).sum()) / max(one.size, 1)
+        factor = squares(piece) / max(one.size, 1)
         k = part.told()
         role = role_of(x.roles[axis])
         k[ROLES.get(role, UNIT) - 1] = 0.0

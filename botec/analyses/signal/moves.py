@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from botec.analyses.signal.averages import evenness
 from botec.analyses.signal.book import Outcome, rule
+from botec.analyses.signal.linear import matched_whole
 from botec.analyses.signal.pointwise import matched
 from botec.analyses.signal.value import (
     Axis,
@@ -15,9 +17,11 @@ from botec.analyses.signal.value import (
     Part,
     Value,
     flat,
+    mixture,
     narrowed,
     normalised,
     role_of,
+    unit_axes,
 )  # fmt: skip
 
 # --- the same entries -----------------------------------------------------------------------------
@@ -146,21 +150,16 @@ def kept_axis(before: Sequence[int], after: Sequence[int], axis: int) -> int | N
 
 
 def profile_in(part: Part, x: Value, shape: tuple[int, ...], axis: int | None) -> Any:
-    import numpy
-
     if part.profile.size == 1:
         return flat(len(shape))
     own = list(x.shape)
     target = list(shape)
     if axis is not None and len(x.parts) > 1:
         own[x.axis] = target[axis] = part.size
-    full = numpy.broadcast_to(part.profile, own)
-    return narrowed(full.reshape(target))
+    return regrouped_profile(part.profile, own, target)
 
 
 def profile_back(part: Part, own: Part, x: Value, shape: tuple[int, ...]) -> Any:
-    import numpy
-
     if part.profile.size == 1:
         return flat(len(x.shape))
     before = list(x.shape)
@@ -170,7 +169,39 @@ def profile_back(part: Part, own: Part, x: Value, shape: tuple[int, ...]) -> Any
     if len(x.parts) > 1:
         place = kept_axis(x.shape, shape, x.axis)
         after[place if place is not None else -1] = own.size
-    return narrowed(numpy.broadcast_to(part.profile, after).reshape(before))
+    return regrouped_profile(part.profile, after, before)
+
+
+def regrouped_profile(profile: Any, before: Sequence[int], after: Sequence[int]) -> Any:
+    """A profile of a tensor of one shape as one of the same entries in another.
+
+    Only the axes that merge or split are laid out, and only where the profile varies along them.
+    """
+    import numpy
+
+    wide: list[int] = []
+    out: list[int] = []
+    for first, second in groups(before, after):
+        varies = any(profile.shape[len(wide) + place] > 1 for place in range(len(first)))
+        wide += first if varies else [1] * len(first)
+        out += second if varies else [1] * len(second)
+    return narrowed(numpy.broadcast_to(profile, wide).reshape(out))
+
+
+def groups(
+    before: Sequence[int], after: Sequence[int]
+) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
+    """Runs of axes of two shapes that hold the same entries: (6, 4), (2, 3, 4) has two."""
+    i = j = 0
+    while i < len(before) or j < len(after):
+        start, begin = i, j
+        i, j = min(i + 1, len(before)), min(j + 1, len(after))
+        while (one := math.prod(before[start:i])) != (other := math.prod(after[begin:j])):
+            if (one < other or j == len(after)) and i < len(before):
+                i += 1
+            else:
+                j += 1
+        yield before[start:i], after[begin:j]
 
 
 @rule("aten.permute", "aten.transpose", "aten.t", "aten.movedim")
@@ -338,14 +369,45 @@ def pieces(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
         from botec.analyses.signal.fold import total
 
+        if role_of(x.roles[dim]) == "u" and all(gradients):
+            return {"self": side_by_side(x, found, gradients, dim, drop)}
         whole: Gradient | None = None
         for one, gradient in zip(found, gradients, strict=False):
             if gradient is not None and one.pull is not None:
                 part = one.pull([gradient])["self"]
-                whole = part if whole is None else total(whole, part)
+                whole = part if whole is None else total(whole, part, x)
         return {"self": whole}
 
     return Outcome(tuple(one.outputs[0] for one in found), pull)
+
+
+def side_by_side(
+    x: Value, found: Sequence[Outcome], gradients: Sequence[Any], dim: int, drop: bool
+) -> Gradient:
+    """The gradients of pieces that hold different units, put together again."""
+    import numpy
+
+    parts = []
+    for one, gradient in zip(found, gradients, strict=True):
+        value = one.outputs[0]
+        part = matched_whole(gradient, value)
+        profile = numpy.expand_dims(part.profile, dim) if drop else part.profile
+        size = 1 if drop else value.shape[dim]
+        parts.append(replace(part, profile=profile, size=size))
+    q = max(sum(part.q * part.size for part in parts), 1e-300)
+    shares = [part.q * part.size / q for part in parts]
+    spread = sum(share**2 * g.spread for share, g in zip(shares, gradients, strict=True))
+    whole, units = mixture(parts, dim), unit_axes(x)
+    # a correlation of positions stands beside how even these are: each piece has its own
+    even = [evenness(part.profile, *units) for part in parts]
+    mean = max(evenness(whole.profile, *units), 1e-300)
+    rows = [
+        [k * (each / mean if r in (0, 3) else 1) for r, k in enumerate(part.told())]
+        for part, each in zip(parts, even, strict=True)
+    ]
+    k = (sum(s * k for s, k in zip(shares, each, strict=True)) for each in zip(*rows, strict=True))
+    whole = replace(whole, size=x.shape[x.axis], k=tuple(min(one, 1.0) for one in k))
+    return Gradient(matched(Gradient((whole,)), x), spread)
 
 
 @rule("aten.roll", "aten.flip")
@@ -411,7 +473,7 @@ def gated(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
             for one, part in zip((first, second), back, strict=True)
             if one.pull is not None
         ]
-        return {"self": total(*ends)}
+        return {"self": total(ends[0], ends[1], x)}
 
     return Outcome((value,), pull)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from botec.analyses.signal.averages import pair_mean
 from botec.analyses.signal.book import Outcome, rule
-from botec.analyses.signal.linear import matched_whole
+from botec.analyses.signal.linear import matched_whole, squares
 from botec.analyses.signal.pointwise import drawn
 from botec.analyses.signal.value import Axis, Data, Gradient, Missing, Part, Value, flat
 
@@ -29,7 +29,7 @@ def embedding(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     shape = run.shape(node.outputs[0])
     along: tuple[Axis, ...] = (tuple(both(index)), (("u", shape[-1]),))
     z = drawn(table.array, along, run.noise).astype("float64")
-    q = float((table.array.astype("float64") ** 2).mean())
+    q = squares(table.array) / table.array.size
     now = float((z[0] ** 2).mean())
     z = z * math.sqrt(q / now) if now > 0 else z
     part = Part(shape[-1], z, flat(len(shape)))

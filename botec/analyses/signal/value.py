@@ -188,6 +188,11 @@ def role_of(axis: Axis) -> str:
     return max(known)[1] if known else "1"
 
 
+def unit_axes(value: Value) -> tuple[int, ...]:
+    """The axes along which units differ."""
+    return tuple(place for place, axis in enumerate(value.roles) if role_of(axis) == "u")
+
+
 def flat(dimensions: int) -> Any:
     """The profile of a tensor whose entries are alike."""
     import numpy
@@ -198,19 +203,24 @@ def flat(dimensions: int) -> Any:
 def normalised(profile: Any) -> tuple[Any, float]:
     """``profile`` with mean 1, and the mean it had."""
     mean = float(profile.mean())
+    if abs(mean - 1) < 1e-12:
+        return profile, 1.0
     return (profile / mean if mean > 0 else profile * 0 + 1), mean
 
 
 def narrowed(profile: Any) -> Any:
     """``profile`` with every axis along which nothing varies shrunk to 1."""
-    import numpy
-
     for axis, size in enumerate(profile.shape):
         if size > 1:
-            first = profile.take([0], axis)
-            if numpy.allclose(profile, first, rtol=1e-6, atol=0):
+            first, last = profile.take([0], axis), profile.take([-1], axis)
+            if close(last, first) and close(profile, first):
                 profile = first
     return profile
+
+
+def close(profile: Any, first: Any) -> bool:
+    """Whether the entries are those of ``first`` but for rounding."""
+    return bool((abs(profile - first) <= 1e-6 * abs(first)).all())
 
 
 def fitted(profile: Any, shape: tuple[int, ...]) -> Any:
