@@ -218,7 +218,8 @@ class Projected(nn.Module):
         if self.way == "split":
             a, b, c = found.split(64, -1)
         else:
-            a, b, c = found.reshape(*found.shape[:-1], 3, 64).permute(2, 0, 1, 3)
+            three = found.reshape(*found.shape[:-1], 3, 64).permute(2, 0, 1, 3)
+            a, b, c = three[0], three[1], three[2]
         return a.mean(1) + b.mean(1) * 3 + c.mean(1)
 
 
