@@ -9,8 +9,9 @@ from typing import Any
 
 from botec.analyses.figures import Answers, figures
 from botec.analyses.formulas import formulas
+from botec.analyses.standing import PEAK
 from botec.analyses.storages import lifetimes
-from botec.analyses.tables import PEAK, sections
+from botec.analyses.tables import sections
 from botec.devices import devices
 from botec.errors import BotecError
 from botec.inputs import Input

@@ -2,54 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from botec.analyses.count import MEASURES, Counts
 from botec.analyses.figures import maximum, weight_figures
-from botec.analyses.kernels.region import same_choices
-from botec.analyses.memory import (
-    Memory,
-    peak_formulas,
-    stored_unknown,
-    weight_bytes,
-    written,
-)
+from botec.analyses.kernels.pieces import pieces
+from botec.analyses.kernels.weaving import woven
+from botec.analyses.memory import Memory, peak_envelope, stored_unknown, weight_bytes, written
+from botec.analyses.standing import cases
 from botec.analyses.tables import Rows, table_formulas
 from botec.program import PHASES, Program, Regime, Stream
-from botec.report import Formulas
+from botec.report import Case, Formulas
 
 PEAK = "memory.peak"
 MOST_LETTERS = 60_000  # of one peak's formula; image sizes can make a thousand polynomials
 
 
-def formulas(program: Program) -> tuple[Formulas, ...]:
-    """The figures of every stream, in the order in which streams are asked."""
+def formulas(program: Program, one_by_one: bool = False) -> tuple[Formulas, ...]:
+    """The figures of every stream, in the order in which streams are asked.
+
+    Who stands on the peak is among them, groups of tensors ``one_by_one`` too.
+    """
     found: list[Formulas] = []
     for stream in program.streams:
-        found += formulas_of(program, stream)
+        found += formulas_of(program, stream, one_by_one)
     return tuple(found)
 
 
-def formulas_of(program: Program, stream: Stream) -> Iterator[Formulas]:
+def formulas_of(program: Program, stream: Stream, one_by_one: bool) -> Iterator[Formulas]:
     """One stream's figures, with where they hold.
 
-    With the memory of a device's kernels in it, the peak's formula holds where all of them choose
-    as they do at the asked point; beyond, there is none.
+    With the memory of a device's kernels in it, the peak has formulas of its own wherever all of
+    them choose alike, along one dimension with the others as asked; beyond, there is none.
     """
-    found = dict(values(program, stream))
-    steps = spans(program)
-    phases = steps.get("step", steps["forward"])
-    tables = table_formulas(program, Counts(program, stream), phases)
+    found, tables = dict(values(program, stream)), work_tables(program, stream)
+    parts = []
+    for regime, point in pieces(program, stream):
+        there = woven(stream, point)
+        own = with_peak(placed(regime, found, tables), program, there, regime, one_by_one)
+        parts.append((regime, own))
+    yield from merged(parts)
+    whole = placed(stream.regime, found, tables)
     if stream.kernels is None:
-        yield placed(stream.regime, found, tables)
-        return
-    yield placed(same_choices(program, stream), found, tables)
-    others = {key: text for key, text in found.items() if key != PEAK}
-    yield placed(stream.regime, others, tables)
+        whole = with_peak(whole, program, stream, stream.regime, one_by_one)
+    yield whole
+
+
+def merged(parts: Iterable[tuple[Regime, Formulas]]) -> Iterator[Formulas]:
+    """Neighbours along a dimension with the same formulas as one."""
+    last: tuple[Regime, Formulas] | None = None
+    for regime, own in parts:
+        if (
+            last
+            and follows(last[0], regime)
+            and last[1].values == own.values
+            and last[1].cases == own.cases
+        ):
+            regime = replace(regime, least=last[0].least)
+        elif last:
+            yield last[1]
+        last = regime, placed(regime, own.values, own.tables, own.cases)
+    if last:
+        yield last[1]
+
+
+def follows(one: Regime, other: Regime) -> bool:
+    """Whether a piece begins where another one ends, along the same dimension."""
+    return one.fixed == other.fixed and {
+        name: most + one.step.get(name, 1) for name, most in one.most.items()
+    } == dict(other.least)
+
+
+def with_peak(
+    found: Formulas, program: Program, stream: Stream, regime: Regime, one_by_one: bool
+) -> Formulas:
+    """Formulas with those of the peak and of who stands on it, kernels' memory among the events."""
+    there = cases(program, stream, regime, one_by_one)
+    polys = [one.formula for one in there] or peak_envelope(stream)
+    peak = maximum(tuple(polys))
+    if len(peak) > MOST_LETTERS:
+        return found
+    return replace(found, values={**found.values, PEAK: peak}, cases=there)
+
+
+def work_tables(program: Program, stream: Stream) -> Mapping[str, Rows]:
+    """The tables of work of the setting's phases."""
+    steps = spans(program)
+    return table_formulas(program, Counts(program, stream), steps.get("step", steps["forward"]))
 
 
 def placed(
-    regime: Regime, found: dict[str, str], tables: Mapping[str, Rows] | None = None
+    regime: Regime,
+    found: Mapping[str, str],
+    tables: Mapping[str, Rows] | None = None,
+    cases: tuple[Case, ...] = (),
 ) -> Formulas:
     """Formulas with the regime they hold in."""
     where = {
@@ -58,11 +105,11 @@ def placed(
         "most": dict(regime.most),
         "step": dict(regime.step),
     }
-    return Formulas(str(regime), where, found, tables=tables or {})
+    return Formulas(str(regime), where, found, tables=tables or {}, cases=cases)
 
 
 def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
-    """Key and formula of every count that is complete, of weights, and of the peak."""
+    """Key and formula of every count that is complete, and of weights."""
     for one in weight_figures(program):
         if one.counted and one.counted.formula:
             yield one.key, one.counted.formula
@@ -78,9 +125,6 @@ def values(program: Program, stream: Stream) -> Iterator[tuple[str, str]]:
             total = counts.total(measure, phases)
             if not total.missing:
                 yield f"{measure}.{span}", str(total.value)
-    peak = maximum(peak_formulas(program, stream))
-    if len(peak) <= MOST_LETTERS:
-        yield PEAK, peak
 
 
 def spans(program: Program) -> dict[str, tuple[str, ...]]:

@@ -12,21 +12,17 @@ from botec.analyses.count import Counts, Total
 from botec.analyses.figures import Answers
 from botec.analyses.fit import on_its_device, where_seen
 from botec.analyses.memory import owner_of, written
+from botec.analyses.paths import grouping
+from botec.analyses.standing import memory_section
 from botec.analyses.storages import ITSELF
 from botec.poly import at, summed
 from botec.program import Program, Stream
 from botec.report import Column, Figures, Section, Table, Text
 
-PEAK = "Memory at the peak"
 Columns: TypeAlias = list[tuple[str, tuple[str, ...]]]  # measures and the phases they are of
 Rows: TypeAlias = tuple[tuple[str, ...], ...]
 
-MOST_MODULES = 40
 KINDS, MODULES = "work.kind", "work.module"  # tables that a page works out anew
-# Roles that stand in one column of the table by module.
-SHELVES = {
-    "parameter": "weights", "buffer": "weights", "input": "passing", "temporary": "passing",
-}  # fmt: skip
 CONVENTION = (
     "Multiplications are scalar multiply-adds of matrix products, convolutions and what reduces "
     "to them (attention, recurrent cells, einsum). Operations (flops) count 2 for each "
@@ -45,7 +41,7 @@ def sections(answers: Answers, keys: Iterable[str]) -> tuple[Section, ...]:
         figure_section("Weights", keys, "parameters", "buffers"),
         figure_section("Work", keys, "multiplications", "flops", "bytes"),
         memory_figures_section(answers, keys),
-        memory_section(answers),
+        memory_section(answers.memory),
         Section("Work by kind and by module", (kind_table(answers), module_table(answers))),
     ]
     missing = missing_table(answers)
@@ -188,63 +184,12 @@ def formula_of(total: Total) -> str:
     return "" if total.missing and not total.value else str(total.value)
 
 
-def grouping(scopes: Iterable[str]) -> Callable[[str], str]:
-    """Cut paths at the greatest depth that leaves at most :data:`MOST_MODULES` of them."""
-    paths = list(scopes)
-    depth = 1
-    deepest = max((path.count(".") + 1 for path in paths), default=1)
-    while depth < deepest and len({cut(path, depth + 1) for path in paths}) <= MOST_MODULES:
-        depth += 1
-    return lambda path: cut(path, depth)
-
-
-def cut(path: str, depth: int) -> str:
-    return ".".join(path.split(".")[:depth])
-
-
 def ordered(
     scopes: Iterable[str], group: Callable[[str], str], parts: list[dict[str, Any]]
 ) -> list[str]:
     """The groups that have anything, in the order of the author's modules."""
     present = {name for part in parts for name, value in part.items() if value}
     return [name for name in dict.fromkeys(map(group, scopes)) if name in present]
-
-
-def memory_section(answers: Answers) -> Section:
-    """The peak: when it is, and who stands on it."""
-    peak = answers.memory.fullest
-    where = answers.program.scopes[peak.scope] or "the model itself"
-    moment = f"The peak is in the {peak.phase} phase, at {peak.op or 'the start'} of {where}."
-    if peak.phase == "optimizer":
-        moment = f"The peak is in the optimizer's step, at {peak.op}."
-    return Section(PEAK, (Text(moment), role_table(answers), peak_table(answers)))
-
-
-def role_table(answers: Answers) -> Table:
-    roles = answers.memory.by_role()
-    rows = tuple(sorted(roles.items(), key=lambda pair: -pair[1]))
-    columns = (Column("role"), Column("bytes", "B"))
-    return Table("By role", columns, rows, ("all", sum(roles.values())))
-
-
-def peak_table(answers: Answers) -> Table:
-    """The bytes at the peak by module, parted into what is kept and what passes."""
-    program, memory = answers.program, answers.memory
-    group = grouping(program.scopes)
-    kinds = ("weights", "optimizer", "gradient", "activation", "passing")
-    sums: dict[str, dict[str, int]] = {}
-    for number in memory.fullest.alive:
-        storage = memory.stream.storages[number]
-        name = group(program.scopes[owner_of(program, storage)])
-        role = SHELVES.get(storage.role, storage.role)
-        row = sums.setdefault(name, dict.fromkeys(kinds, 0))
-        row[role] += memory.sizes[number]
-    order = sorted(sums, key=lambda name: -sum(sums[name].values()))
-    rows = [(name or ITSELF, *sums[name].values(), sum(sums[name].values())) for name in order]
-    totals = [sum(sums[name][kind] for name in order) for kind in kinds]
-    totals.append(sum(totals))
-    heads = (*(Column(kind, "B") for kind in kinds), Column("all", "B"))
-    return Table("By module", (Column("module"), *heads), tuple(rows), ("all", *totals))
 
 
 def missing_table(answers: Answers) -> Table | None:

@@ -11,11 +11,50 @@ from botec.analyses.fit import Fit, device_figures, where_seen
 from botec.analyses.memory import weight_bytes
 from botec.analyses.memory_rules import memory_rules
 from botec.analyses.reserve import estimated
-from botec.analyses.tables import memory_section
-from botec.analyses.timeline import picture, standing_table
+from botec.analyses.standing import memory_section, standing_table
+from botec.analyses.timeline import picture
 from botec.poly import Poly
-from botec.report import Column, Counted, Figure, Figures, Section, Table, Text
+from botec.report import Column, Counted, Figure, Figures, Saying, Section, Table, Text
 from botec.units import Quantity
+
+LARGEST, VERDICT, SEEN = "fit.largest", "fit.verdict", "fit.seen"  # what a page tells anew
+SAYINGS = {
+    VERDICT: (
+        Saying(
+            "choose(usable, 0, 1, 0)",
+            "It does not fit on {place}: the driver's context ({context|B}) is all of its "
+            "{total|B}.",
+            "no",
+        ),
+        Saying(
+            "choose(weights, usable, 0, 1)",
+            "It does not fit on {place}: the weights alone ({weights|B}) are larger than its "
+            "memory ({total|B} with the driver's context).",
+            "no",
+        ),
+        Saying(
+            "fits",
+            "It fits on {place}: {memory.device / total|%0} of its {total|B} is used at most.",
+            "",
+        ),
+        Saying(
+            "1 - fits",
+            "It does not fit on {place}: it takes {memory.device / total|.2} times its {total|B} "
+            "({memory.device - total|B} more).",
+            "no",
+        ),
+        Saying("1", "Nobody has tried this size on {place}, nor one near enough.", "warning"),
+    ),
+    SEEN: (
+        Saying(
+            "1",
+            "Who looks where sees: torch.cuda.max_memory_allocated() {memory.allocated|B} "
+            "(memory.peak in blocks of 512 bytes), torch.cuda.max_memory_reserved() "
+            "{memory.reserved|B} (memory.reserved), nvidia-smi {memory.device|B} (memory.device: "
+            "the same with the driver's context, {context|B}, an assumption).",
+        ),
+    ),
+}  # as verdict and where_seen say it
 
 
 @dataclass(frozen=True)
@@ -73,14 +112,14 @@ def fit_sections(
         Section(
             "Fit",
             (
-                Text(verdict(fit, title), "" if fit.fits else "no"),
+                Text(verdict(fit, title), "" if fit.fits else "no", VERDICT),
                 figures,
-                Text(where_seen(fit)),
+                Text(where_seen(fit), key=SEEN),
                 *larger(fit, largest),
             ),
         ),
         Section("Timeline", (picture(fit.memory, (fit.room.total, title)),)),
-        with_standing(memory_section(answers), answers),
+        with_standing(memory_section(answers.memory), answers),
     ]
     remedies = tuple(tried)
     if remedies:
@@ -133,11 +172,14 @@ def larger(fit: Fit, largest: Mapping[str, int | None]) -> tuple[Table, ...]:
     for name, value in largest.items():
         if value:
             there = fit.at(**{name: value})
-            rows.append((f"{name} = {value:,}", there.device, fit.room.total - there.device))
+            rows.append((name, value, there.device, fit.room.total - there.device))
     if not rows:
         return ()
-    columns = (Column("largest"), Column("used on the device", "B"), Column("free room", "B"))
-    return (Table("The largest that fits", columns, tuple(rows)),)
+    columns = (
+        Column("dimension"), Column("largest", "1"), Column("used on the device", "B"),
+        Column("free room", "B"),
+    )  # fmt: skip
+    return (Table("The largest that fits", columns, tuple(rows), key=LARGEST),)
 
 
 def remedy_table(fit: Fit, tried: Iterable[Tried]) -> Table:

@@ -32,7 +32,14 @@ def fit(asked: Asked, context: str | None, expandable: bool) -> Answer:
             asked.model, *asked.inputs, context=own, expandable=expandable, **asked.options
         )
         return Answer(report, refusals(report))
-    report = fit(asked.model, *asked.inputs, context=own, expandable=expandable, **asked.options)
+    more = {"context": own, "expandable": expandable, **asked.options}
+    if (click.get_current_context().params["file"] or "").lower().endswith(".html"):
+        from botec.fit.controls import for_page
+        from botec.write.progress import tell
+
+        report = for_page(asked.model, *asked.inputs, told=tell, **more)
+    else:
+        report = fit(asked.model, *asked.inputs, **more)
     return Answer(report, refusals(report))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from botec.report import KERNELS, Formulas, Report
+from botec.report import KERNELS, Case, Formulas, Report, Table, Trials
 from botec.write.to_json import plain
 
 
@@ -38,6 +38,7 @@ def controls(report: Report) -> dict[str, Any]:
         "calls": calls,
         "devices": plain(report.devices),
         "work": work_data(report),
+        "trials": [trials_data(one, report) for one in report.trials],
         "texts": list(words.places),
     }
 
@@ -53,7 +54,37 @@ def formulas_data(
         "choice": {**choice_of(report), **one.choice},
         "tables": {key: [words.row(row) for row in table] for key, table in one.tables.items()},
         "calls": [rows.setdefault(row, len(rows)) for row in one.calls],
+        "cases": [case_data(case, words) for case in one.cases],
     }
+
+
+def case_data(one: Case, words: Words) -> dict[str, Any]:
+    """One of the moments that can be the peak."""
+    return {
+        "formula": words.place(one.formula),
+        "values": {key: words.place(text) for key, text in one.values.items()},
+        "texts": {key: words.place(text) for key, text in one.texts.items()},
+        "tables": {key: [words.row(row) for row in table] for key, table in one.tables.items()},
+    }
+
+
+def trials_data(one: Trials, report: Report) -> dict[str, Any]:
+    """Rows of what was tried, with the choice they are for."""
+    return {**plain(vars(one)), "choice": {**choice_of(report), **one.choice}}
+
+
+def answered(report: Report) -> set[str]:
+    """The keys of tables and texts that a page can tell anew."""
+    known = {key for one in report.formulas for key in one.tables}
+    for case in (case for one in report.formulas for case in one.cases):
+        known |= {*case.tables, *case.texts}
+    along = {
+        part.key for section in report.sections for part in section.parts
+        if isinstance(part, Table) and part.key.startswith("along ")
+    }  # fmt: skip
+    if report.work is None:
+        return known | (along if report.formulas else set())
+    return known | along | {*report.work.groups, *report.work.texts}
 
 
 def work_data(report: Report) -> dict[str, Any] | None:
@@ -62,7 +93,9 @@ def work_data(report: Report) -> dict[str, Any] | None:
         return None
     phases = dict.fromkeys(row[2] for one in report.formulas for row in one.calls)
     groups = {key: asdict(group) for key, group in report.work.groups.items()}
-    return {**plain({**vars(report.work), "groups": groups}), "phases": list(phases)}
+    texts = {key: [asdict(one) for one in told] for key, told in report.work.texts.items()}
+    work = {**vars(report.work), "groups": groups, "texts": texts}
+    return {**plain(work), "phases": list(phases)}
 
 
 def choice_of(report: Report) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from botec.report import (
     Text,
 )
 from botec.units import UNITS, UNKNOWN, Quantity
-from botec.write.controls import choices, controls, dimensions, live_devices
+from botec.write.controls import answered, choices, controls, dimensions, live_devices
 from botec.write.places import placed
 from botec.write.timeline import largest, timeline
 from botec.write.to_json import plain
@@ -38,7 +38,15 @@ from botec.write.to_terminal import step_text
 
 SUFFIX = ".html"
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("charts.min.js", "evaluate.js", "numbers.js", "sums.js", "pictures.js", "page.js")
+SCRIPTS = (
+    "charts.min.js",
+    "evaluate.js",
+    "numbers.js",
+    "sums.js",
+    "trials.js",
+    "pictures.js",
+    "page.js",
+)
 MOST_ROWS = 60  # of a table before the rest is folded away
 HEADLINES = (
     *("parameters", "multiplications.step", "multiplications.forward", "memory.peak"),
@@ -136,7 +144,8 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         has = {name: any(row[name] for row in rows) for name in ("rule", "measured", "formula")}
         yield {"kind": "figures", "rows": rows, "has": has}
     elif isinstance(part, Text):
-        yield {"kind": "text", "text": part.text, "mood": part.kind}
+        key = part.key if part.key in answered(report) else ""
+        yield {"kind": "text", "text": part.text, "mood": part.kind, "key": key, "live": bool(key)}
     elif isinstance(part, (Picture, Layers)):
         pictures.append(drawing(part))
         words, live = table_of(part), is_live(part)
@@ -151,6 +160,7 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         pictures.append({"kind": "fields", **plain(asdict(part))})
         yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title, "live": True}
     elif isinstance(part, Table) and part.columns:
+        part = part if part.key in answered(report) else replace(part, key="")
         if tree := treemap(part):
             pictures.append(tree)
             yield {"kind": "picture", "number": len(pictures) - 1, "title": tree["title"],
@@ -214,6 +224,7 @@ def table_view(table: Table) -> dict[str, Any]:
     return {
         "kind": "table", "title": table.title, "heads": table.columns, "key": table.key,
         "rows": rows, "total": total, "rest": rest_of(table), "live": bool(table.key),
+        "largest_first": table.largest_first, "most": table.most, "others": json.dumps(table.rest),
     }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from torch import nn
 import botec
 from botec import Input
 from botec.analyses.figures import Answers, figures
-from botec.analyses.tables import MOST_MODULES, grouping, sections
+from botec.analyses.paths import MOST_MODULES, grouping
+from botec.analyses.tables import sections
 from botec.report import Figures, Table, Text
 
 

@@ -8,7 +8,8 @@ import pytest
 
 import botec
 from botec.analyses.memory import Memory, memory
-from botec.analyses.timeline import picture, standing_table
+from botec.analyses.standing import standing_table
+from botec.analyses.timeline import picture
 from botec.program import BIRTH, DEATH, PHASE
 
 

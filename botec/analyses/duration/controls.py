@@ -24,8 +24,8 @@ from botec.analyses.duration.speeds import LARGE, Rate, Speeds, check_precision,
 from botec.analyses.duration.times import BOUNDS, SHARPEST, Durations
 from botec.analyses.duration.times import Work as Op
 from botec.analyses.figures import token_sizes
+from botec.analyses.paths import grouping
 from botec.analyses.storages import ITSELF
-from botec.analyses.tables import grouping
 from botec.devices import Device
 from botec.errors import BadInput
 from botec.report import Group, Work

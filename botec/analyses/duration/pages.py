@@ -18,8 +18,9 @@ from botec.analyses.duration.speeds import (
 )  # fmt: skip
 from botec.analyses.duration.times import BOUNDS, Durations, Share, Work, ideal
 from botec.analyses.figures import Answers, tokens_of
+from botec.analyses.paths import grouping
 from botec.analyses.storages import ITSELF
-from botec.analyses.tables import grouping, ordered
+from botec.analyses.tables import ordered
 from botec.poly import at
 from botec.program import Program
 from botec.report import (

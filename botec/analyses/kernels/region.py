@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 from botec.analyses.evaluate import largest
-from botec.analyses.kernels.choices import cells, representative, script_at
-from botec.analyses.kernels.peaks import parted, peak_at
+from botec.analyses.kernels.choices import representative
+from botec.analyses.kernels.peaks import peak_at
 from botec.analyses.memory import peak_formulas
 from botec.program import Program, Regime, Stream
 
@@ -29,23 +29,6 @@ def same_peak(program: Program, stream: Stream) -> Regime:
 
     def same(points: dict[str, Any]) -> Any:
         return peak_at(stream, points) == largest(formulas, points)
-
-    return narrowed(program, stream, same)
-
-
-def same_choices(program: Program, stream: Stream) -> Regime:
-    """The part of a regime where every kernel chooses as it does where formulas are written."""
-    import numpy as np
-
-    home = representative(program, stream)
-
-    def same(points: dict[str, Any]) -> Any:
-        found = np.ones(next(iter(points.values())).shape, dtype=bool)
-        for place in parted(stream).alive:
-            own = script_at(stream, place, home)
-            for script, places in cells(stream, place, points):
-                found[places] &= script == own
-        return found
 
     return narrowed(program, stream, same)
 

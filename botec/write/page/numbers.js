@@ -72,7 +72,40 @@ const botecNumber = (() => {
     return named(digitsOf(top, bottom, unit.digits), name);
   }
 
+  // With so many digits behind the point, halves to the even one: what f"{value:.2f}" is.
+  function decimal(value, digits) {
+    const [signed, below] = fraction(value), sign = signed < 0n ? "-" : "", above = (signed < 0n ? -signed : signed) * 10n ** BigInt(digits);
+    const whole = above / below, twice = 2n * (above % below);
+    const text = fixed(twice > below || (twice === below && whole % 2n) ? whole + 1n : whole, digits);
+    return `${sign}${text}`;
+  }
+
+  // A number as a text wants it: hundredths, digits, or a unit's own way.
+  function styled(value, unit, told) {
+    if (value === null) return "?";
+    if (typeof value === "string") return value;
+    if (unit[0] === "%") return `${decimal(100 * Number(value), Number(unit.slice(1)))}%`;
+    if (unit[0] === ".") return decimal(value, Number(unit.slice(1))).replaceAll(",", "");
+    return unit[0] === "," ? decimal(value, Number(unit.slice(1))) : told(value, unit);
+  }
+
+  // A saying with its numbers, each from one end to the other where they differ.
+  function filled(saying, ends, told) {
+    const at = (formula, names) => (typeof botecFormula === "undefined" ? require("./evaluate.js") : botecFormula).value(formula, names);
+    const shares = () => {
+      const parts = Object.entries(saying.shares).map(([name, formula]) => [name, Number(at(formula, ends[0]))]).filter(([, one]) => one);
+      const all = parts.reduce((sum, [, one]) => sum + one, 0) || 1;
+      const texts = parts.map(([name, one]) => [name, decimal(100 * (one / all), 0)]);
+      return texts.sort((one, other) => Number(other[1]) - Number(one[1])).map(([name, text]) => `${name} ${text}%`).join(", ");
+    };
+    return saying.text.replace(/\{([^{}|]+)(?:\|([^{}]*))?\}/g, (_, formula, unit) => {
+      if (formula === "shares") return shares();
+      const texts = ends.map((names) => styled(at(formula, names), unit ?? "", told));
+      return [...new Set(texts)].join(" to ");
+    });
+  }
+
   const exact = (value) => (typeof value === "bigint" ? grouped(String(value)) : String(value));
-  return { short, exact };
+  return { short, exact, decimal, filled };
 })();
 if (typeof module !== "undefined") module.exports = botecNumber;

@@ -36,23 +36,74 @@
 
   // Every figure and every table there is a formula for; what has none here is unknown.
   function worked() {
-    const found = regime(), figures = {}, tables = {};
-    if (!found) return { figures, tables, found };
-    for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
-    for (const [key, rows] of Object.entries(found.tables)) tables[key] = () => rows.map((row) => row.map((text) => data.texts[text]));
-    if (!data.work) return { figures, tables, found };
+    const found = regime(), figures = {}, tables = {}, texts = {};
+    const tabled = (rows) => () => rows.map((row) => row.map((text) => data.texts[text]));
+    if (found) {
+      for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
+      const own = standing(found);
+      for (const [key, rows] of Object.entries({ ...found.tables, ...own.tables })) tables[key] = tabled(rows);
+      for (const [key, text] of Object.entries(own.values)) figures[key] = value(data.texts[text]);
+      for (const [key, text] of Object.entries(own.texts)) texts[key] = data.texts[text];
+    }
+    if (data.trials.length) return { ...onDevice(place, point, figures), tables, texts, found };
+    if (!found || !data.work) return { figures, tables, texts, found };
     const refused = !data.work.devices[place].precisions.includes(chosen.precision ?? data.work.devices[place].precisions[0]);
-    if (refused) return { figures: {}, tables, refused };
+    if (refused) return { figures: {}, tables, texts, refused };
     const calls = found.calls.map((row) => data.calls[row]);
     const sums = botecSums.answers(data.work, constants(), calls, data.texts, point, figures);
-    return { figures: { ...figures, ...sums.figures }, tables, found, sums };
+    return { figures: { ...figures, ...sums.figures }, tables, texts, found, sums, ends: [{ ...sums.known, place }] };
   }
 
-  let now = { figures: {}, tables: {} };
+  // Of the moments that can be the peak the one that is: the first with the largest formula.
+  function standing(found) {
+    let best = null, most = null;
+    for (const one of found.cases) {
+      const bytes = value(data.texts[one.formula]);
+      if (best === null || bytes > most) [best, most] = [one, bytes];
+    }
+    return best ?? { values: {}, tables: {}, texts: {} };
+  }
+
+  // What is held on a device, from the sizes that were tried there: figures as they are or [from, to].
+  function onDevice(title, at, exact) {
+    const device = data.work.devices[title], choice = { ...chosen, kernels: device.kernels };
+    const trial = data.trials.find((one) => same(choice, one.choice));
+    if (!trial) return { figures: { ...exact }, ends: [{ ...device, place: title, fits: null }] };
+    const rows = rowsOn(trial, title, device.usable);
+    const fits = botecTrials.fits(trial, rows, at), held = botecTrials.held(trial, rows, at) || {};
+    const most = (bytes) => (fits === 1n && bytes > BigInt(device.usable) ? BigInt(device.usable) : bytes);
+    const names = [0, 1].map((end) => ({
+      ...botecFormula.sizes(at), ...Object.fromEntries(Object.entries(device).map(([name, one]) => [name, Number.isInteger(one) ? BigInt(one) : one])),
+      ...botecFormula.sizes(trial.given), place: title, fits,
+      ...Object.fromEntries(trial.keys.map((key) => [key, key in held ? (key === trial.keys.at(-1) ? most(held[key][end]) : held[key][end]) : null])), ...exact,
+    }));
+    const figures = Object.fromEntries(trial.keys.map((key) => [key, pair(names.map((one) => one[key]))]));
+    for (const [key, formula] of data.work.figures) {
+      for (const one of names) one[key] = botecFormula.value(formula, one);
+      figures[key] = pair(names.map((one) => one[key]));
+    }
+    for (const name of trial.names) {
+      const found = botecTrials.largest(trial, rows, at, name);
+      figures[`fit.largest.${name}`] = found && pair(found);
+    }
+    return { figures: { ...figures, ...exact }, ends: names, trial };
+  }
+
+  const known = new Map();
+  function rowsOn(trial, title, usable) {
+    if (!known.has(trial)) known.set(trial, new Map());
+    if (!known.get(trial).has(title)) known.get(trial).set(title, botecTrials.rowsOn(trial, title, usable));
+    return known.get(trial).get(title);
+  }
+
+  // One value where both ends are the same, else both, the smaller first.
+  const pair = ([low, high]) => (low === null || high === null ? null : low === high ? low : low < high ? [low, high] : [high, low]);
+
+  let now = { figures: {}, tables: {}, texts: {} };
 
   function answer() {
     now = worked();
-    say();
+    tell();
     for (const cell of all("[data-key]")) {
       const key = cell.dataset.key;
       if (!answers(key)) {
@@ -63,29 +114,45 @@
       cell.classList.toggle("changed", moved());
     }
     for (const table of all("table[data-table]")) retell(table);
+    for (const text of all("[data-text]")) say(text);
     for (const size of all("[data-size]")) size.textContent = point[size.dataset.size];
     for (const note of all(".asked")) note.hidden = !moved();
-    for (const cell of all("td.formula, .figures td:not(.count):not(.formula), .figures details, main p.note, main p.warning, main p.no")) {
+    for (const cell of all("td.formula, .figures td:not(.count):not(.formula), .figures details, main p:not([data-text]):not(.asked)")) {
       cell.classList.toggle("stale", moved());
     }
     judge();
     redraw();
   }
 
-  const answered = new Set(data.formulas.flatMap((one) => Object.keys(one.values)).concat(data.work ? data.work.figures.map(([key]) => key) : []));
+  const answered = new Set(data.formulas.flatMap((one) => Object.keys(one.values)).concat(data.work ? data.work.figures.map(([key]) => key) : [],
+    data.trials.flatMap((one) => [...one.keys, ...one.names.map((name) => `fit.largest.${name}`)]), data.formulas.flatMap((one) => one.cases.flatMap((own) => Object.keys(own.values)))));
   const answers = (key) => answered.has(key);
 
+  const several = (number, told) => (number === null ? "?" : Array.isArray(number) ? [...new Set(number.map(told))].join(" to ") : told(number));
   function write(cell, number, unit) {
-    cell.dataset.raw = number === null ? "?" : String(number);
-    cell.textContent = number === null ? "?" : short(number, unit);
-    cell.title = number === null ? "" : exactly(number, unit);
+    cell.dataset.raw = several(number, String);
+    cell.textContent = several(number, (one) => short(one, unit));
+    cell.title = number === null ? "" : several(number, (one) => exactly(one, unit));
   }
 
-  function say() {
+  // A text where the controls stand; without one it stays as it was asked.
+  function say(text) {
+    const key = text.dataset.text, own = now.texts[key], sayings = data.work && now.ends ? data.work.texts[key] : null;
+    const saying = sayings && sayings.find((one) => holdsAbove(botecFormula.value(one.when, now.ends[0])));
+    text.classList.toggle("stale", !own && !saying && moved());
+    if (own) text.textContent = own;
+    else if (saying) {
+      text.textContent = botecNumber.filled(saying, now.ends, short);
+      text.className = saying.kind;
+    }
+  }
+  const holdsAbove = (found) => found !== null && found > 0;
+
+  function tell() {
     const output = document.getElementById("regime");
     if (!output) return;
     output.textContent = now.refused ? `${place} has no ${chosen.precision}`
-      : now.found ? `formulas hold for ${now.found.text}` : "no formula here: read the model so again";
+      : now.found ? `formulas hold for ${now.found.text}` : now.trial ? "from the sizes that were tried" : "no formula here: read the model so again";
   }
 
   // -- tables ------------------------------------------------------------------------------------
@@ -93,8 +160,25 @@
   // A table's rows where the controls stand: [[text or number, …], …]; nothing where it has none.
   function rowsOf(key) {
     if (now.sums && now.sums.groups[key]) return now.sums.groups[key];
+    const group = data.work && data.work.groups[key];
+    if (group && data.trials.length) return { rows: shown.get(key).map((name) => [name, ...group.cells.map((cell) => there(group.by, name, cell))]) };
     return now.tables[key] ? { rows: now.tables[key](), texts: true } : null;
   }
+
+  // The names in the first column as the page came, by table.
+  const shown = new Map(all("table[data-table]").map((table) => [table.dataset.table, [...table.tBodies[0].rows].map((row) => row.cells[0].textContent)]));
+
+  // A cell of a row that is a device, or the largest of a dimension.
+  function there(by, name, formula) {
+    if (by === "device" && !(name in data.work.devices)) return null;
+    const largest = now.figures[`fit.largest.${name}`] ?? null;
+    if (by === "dimension" && (largest === null || Array.isArray(largest) || largest === 0n)) return formula === "largest" ? largest : null;
+    const ends = by === "device" ? onDevice(name, point, {}).ends
+      : onDevice(place, { ...point, [name]: Number(largest) }, {}).ends.map((one) => ({ ...one, largest }));
+    const found = pair([ends[0], ends.at(-1)].map((one) => botecFormula.value(formula, { ...UNKNOWN, ...one })));
+    return formula === "fits" ? (found === null ? "?" : found ? "yes" : "no") : found;
+  }
+  const UNKNOWN = Object.fromEntries(data.trials.flatMap((one) => one.keys).concat(data.work ? data.work.figures.map(([key]) => key) : []).map((key) => [key, null]));
 
   function retell(table) {
     const heads = [...table.tHead.rows[0].cells].map((head) => head.dataset.unit);
@@ -108,12 +192,28 @@
       if (found.texts && heads[column] && known !== null) sums[column] = sums[column] === null ? known : sums[column] + known;
       return known;
     };
-    const rows = found.rows.map((row) => row.map(number));
+    const rows = ordered(table, found.rows.map((row) => row.map(number)));
     const total = found.total || (table.tFoot && ["all", ...sums.slice(1).map((sum) => sum ?? "")]);
     const body = table.tBodies[0];
-    body.replaceChildren(...rows.filter((row) => row.some((one, column) => heads[column] && one)).map((row) => line(row, heads)));
+    const some = rows.filter((row) => row.some((one, column) => heads[column] && one) || !found.texts);
+    body.replaceChildren(...folded(table, some, heads).map((row) => line(row, heads)));
     if (table.tFoot && total) table.tFoot.replaceChildren(line(total, heads));
     table.botecRows = rows;
+  }
+
+  // The largest by the last column first, where the table says so.
+  function ordered(table, rows) {
+    if (!("largestFirst" in table.dataset)) return rows;
+    return [...rows].sort((one, other) => (one.at(-1) < other.at(-1) ? 1 : one.at(-1) > other.at(-1) ? -1 : 0));
+  }
+
+  // As many rows as the table shows, the others as one.
+  function folded(table, rows, heads) {
+    const most = Number(table.dataset.most || 0), rest = rows.slice(most);
+    if (!most || !rest.length) return rows;
+    const names = JSON.parse(table.dataset.others).map((text) => text.replace("{}", rest.length));
+    const sums = heads.slice(names.length).map((_, column) => rest.reduce((all, row) => all + row[names.length + column], 0n));
+    return [...rows.slice(0, most), [...names, ...sums]];
   }
 
   function line(row, heads) {

@@ -79,7 +79,8 @@ const botecSums = (() => {
     }
     const types = [...summed(work, done, "type")];
     const type = types.reduce((most, one) => (one[1].operations > most[1].operations ? one : most), ["", { operations: -1n }])[0];
-    return { figures, groups, type };
+    const bounds = Object.fromEntries(Object.entries(all.bounds).map(([name, seconds]) => [`bound.${name}`, seconds]));
+    return { figures, groups, type, known: { ...known, ...bounds } };
   }
   return { answers };
 })();

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from botec.report import Column, Report, Section, Table, Text
 
 # Capabilities from which on kernels choose otherwise, or their library takes another workspace.
 GENERATIONS = (75, 80, 90, 100)
+ELSEWHERE = "fit.elsewhere"  # a table that a page works out anew
 
 
 def fit(
@@ -31,13 +32,23 @@ def fit(
     ``context`` is the driver's own memory in bytes; ``expandable`` lets the allocator's segments
     grow (``PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True``). Raises :class:`BotecError`.
     """
+    target = target_of(options)
+    asked = question(read(model, *inputs, **options), target, context, expandable)
+    return answered(asked, target, model, inputs, options)
+
+
+def target_of(options: Mapping[str, Any]) -> Device:
+    """The device a question names. Raises :class:`BadInput` where it names none."""
     name = options.get("device", "cpu")
     if name == "cpu":
         raise BadInput(
             "fit asks about a device's memory", "name one with --device, such as rtx4090", "cpu"
         )
-    target = device(name)
-    asked = question(read(model, *inputs, **options), target, context, expandable)
+    return device(name)
+
+
+def answered(asked: Fit, target: Device, model: Any, inputs: Any, options: Any) -> Report:
+    """The report of one device, with what would help where it does not fit."""
     largest = {dimension: asked.largest(dimension) for dimension in asked.program.asked}
     changes = () if asked.fits else tried(model, inputs, options, asked, target)
     helpful = [one for one in changes if one.fit.device < asked.device]
@@ -169,7 +180,7 @@ def elsewhere(asked: Fit, target: Device) -> Section:
     )
     columns = (Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"))
     text = "Devices of the same generation of kernels; without --device, fit asks all."
-    return Section("Where else it fits", (Text(text), Table("", columns, rows)))
+    return Section("Where else it fits", (Text(text), Table("", columns, rows, key=ELSEWHERE)))
 
 
 def catalogue() -> list[Device]:

@@ -9,8 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from botec.report.live import KERNELS as KERNELS
+from botec.report.live import Case as Case
+from botec.report.live import Formulas as Formulas
+from botec.report.live import Group as Group
+from botec.report.live import Saying as Saying
+from botec.report.live import Trials as Trials
+from botec.report.live import Work as Work
+
 STATUSES = ("exact", "complete", "partial", "estimate", "unknown")
-KERNELS = "kernels"  # a choice of Formulas that the device makes, not the user
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ class Table:
     """Rows under columns. ``total`` is a last row the rows add up to, where there is one.
 
     Cells are texts, raw numbers in the column's unit, or ``None`` for unknown. ``key`` is its name
-    among :class:`Formulas`' tables, where a page can work it out anew.
+    among :class:`Formulas`' tables, where a page can work it out anew: the ``largest_first`` by
+    its last column, no more than ``most`` rows, and one of ``rest`` for the others.
     """
 
     title: str
@@ -91,6 +99,9 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
     total: tuple[Any, ...] | None = None
     key: str = ""
+    largest_first: bool = False
+    most: int = 0
+    rest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,10 +213,14 @@ class Fields:
 
 @dataclass(frozen=True)
 class Text:
-    """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning"."""
+    """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning".
+
+    ``key`` is its name among the texts that a page can tell anew.
+    """
 
     text: str
     kind: str = "note"
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,69 +242,14 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Formulas:
-    """Figures that can be worked out anew where ``where`` holds, as Python text by their keys.
-
-    ``where`` maps ``"fixed"``, ``"least"``, ``"most"`` and ``"step"`` to sizes by dimension, as
-    :class:`botec.program.Regime` has them; ``text`` says it in words. ``choice`` names what was
-    chosen otherwise than the report's setting has it (``{"precision": "bf16"}``).
-
-    ``tables`` are rows by the table's key, a formula in every column that has a unit. ``calls`` are
-    the rows that a :class:`Work` sums up: class, type, phase, module, how often, and the formulas
-    of its operations, its bytes, and the bytes it makes anew.
-    """
-
-    text: str
-    where: Mapping[str, Mapping[str, int]]
-    values: Mapping[str, str]
-    choice: Mapping[str, str] = field(default_factory=dict)
-    tables: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    calls: tuple[tuple[str, str, str, str, int, str, str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Group:
-    """Sums of calls under one name: a table's rows, or a picture's dots.
-
-    ``by`` is what names a group: ``"kind"``, ``"type"``, ``"phase"`` or ``"module"``. ``cells`` are
-    formulas over its sums, ``total`` those over all calls, empty where a cell is.
-    """
-
-    by: str
-    cells: tuple[str, ...]
-    total: tuple[str, ...] = ()
-    largest_first: bool = False
-
-
-@dataclass(frozen=True)
-class Work:
-    """How a page works out sums over calls, such as seconds: all it does comes from here.
-
-    Of every call the formulas of ``call`` are worked out in their order, from its operations and
-    bytes and from what ``devices`` say of its class; ``bounds`` name those of which the largest
-    bounds it, and ``views`` the kind that only looks. ``figures`` are formulas over the sums, by
-    key, in their order. ``groups`` are tables and pictures by their key. ``given`` are numbers a
-    user may change, by name, with what they are called and what they are now.
-    """
-
-    call: tuple[tuple[str, str], ...]
-    bounds: tuple[str, ...]
-    views: str
-    figures: tuple[tuple[str, str], ...]
-    groups: Mapping[str, Group]
-    devices: Mapping[str, Mapping[str, Any]]
-    device: str
-    given: Mapping[str, tuple[str, float | None]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Report:
     """A whole page: what was asked of which model, every figure by key, sections, notes.
 
     ``formulas`` let a page answer at other sizes; the first that holds is the one. ``devices`` are
     memories in bytes, by the name of the device, that a page holds its peak against. ``work`` says
-    how sums over the formulas' calls are worked out. ``more`` makes of a report the one a page and
-    pictures show: they have what is too much for a terminal, and is made only for them.
+    how sums over the formulas' calls are worked out, ``trials`` what was found size by size.
+    ``more`` makes of a report the one a page and pictures show: they have what is too much for a
+    terminal, and is made only for them.
     """
 
     model: Mapping[str, Any]
@@ -301,6 +261,7 @@ class Report:
     formulas: tuple[Formulas, ...] = ()
     devices: Mapping[str, int] = field(default_factory=dict)
     work: Work | None = None
+    trials: tuple[Trials, ...] = ()
     more: Callable[[Report], Report] | None = field(default=None, compare=False, repr=False)
 
     def whole(self) -> Report:
