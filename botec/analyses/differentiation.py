@@ -28,10 +28,11 @@ from botec.rules.learning import passes_of_differences
 
 WEEK = 7 * 86400
 CLAIMS = (
-    ("about two forward passes", 2.0, "what people say of the backward pass alone"),
-    ("three forward passes", 3.0, "one forward, one product for each factor's gradient"),
-    ("at most 4", 4.0, "Griewank and Walther 2008, section 4: the cheap gradient principle"),
-    ("at most 5", 5.0, "Baur and Strassen 1983; 3 where only multiplications count"),
+    ("about two forward passes", 2.0, "true of the backward pass alone"),
+    ("three forward passes", 3.0, "a forward, and each factor's gradient"),
+    ("at most 4", 4.0, "Griewank & Walther 2008, section 4"),
+    ("at most 5", 5.0, "Baur & Strassen 1983"),
+    ("at most 3", 3.0, "the same, of multiplications alone"),
 )
 WAYS = ("reverse", "forward_mode", "finite_difference")
 WORDS = {
@@ -136,7 +137,7 @@ def table(found: Differentiation, rate: float | None, where: str) -> Table:
 
 def claims(ratio: float) -> Table:
     """The counted cost of a gradient beside what is said of it."""
-    rows = [("counted here", ratio, "the traced forward and backward pass")]
+    rows = [("counted here", ratio, "the traced passes, both ways")]
     rows += [(claim, value, source) for claim, value, source in CLAIMS]
     return Table(
         "A gradient by reverse mode, in forward passes",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from botec.analyses.differentiation import WAYS, WORDS
-from botec.report import Column, Section, Table, Text
+from botec.report import Column, Figure, Figures, Measured, Section, Table, Text
 
 
 class Direction(Protocol):
@@ -68,6 +68,27 @@ def ways_section(
     return Section("The same gradient in three ways", (Table("", columns, rows), said))
 
 
+def check_figures(
+    verdicts: Sequence[Direction], wrong: Sequence[Direction], passes: int
+) -> dict[str, Figure]:
+    """How many tensors' gradients are wrong, how far the others lie apart, and what it cost."""
+    names = {name for one in wrong for name in one.names}
+    healthy = [one.error for one in verdicts if not names & set(one.names)]
+    numbers = (
+        ("wrong", "tensors whose gradient is wrong", len(names)),
+        ("error", "largest difference where it is right", max(healthy, default=None)),
+        ("passes", "forward passes it took", passes),
+    )
+    how = "differences of the loss along the gradient"
+    return {
+        f"gradient.check.{key}": Figure(
+            f"gradient.check.{key}", title, "1", measured=Measured(value, how)
+        )
+        for key, title, value in numbers
+        if value is not None
+    }
+
+
 def check_section(
     verdicts: Sequence[Direction], wrong: Sequence[Direction], passes: int, silent: Sequence[str]
 ) -> Section:
@@ -87,6 +108,7 @@ def check_section(
         Column("loss does", "1", apart=True), Column("apart"), Column("sure to"), Column("step"),
         Column("kinks crossed", "1"),
     )  # fmt: skip
+    parts.append(Figures(tuple(check_figures(verdicts, wrong, passes))))
     parts.append(Table("", columns, rows))
     if silent:
         parts.append(Text(f"Without a gradient, and without an effect: {spoken(silent)}."))

@@ -71,11 +71,12 @@ def real(asked: Question) -> Step:
 
 def checked(asked: Question) -> Part:
     """The model's gradients against its loss; the answer is no where one is wrong."""
-    from botec.analyses.gradients import check_section
+    from botec.analyses.gradients import check_figures, check_section
     from botec.measure.gradients import check_gradients
 
     found = check_gradients(real(asked))
     section = check_section(found.verdicts, found.wrong, found.passes, found.silent)
     names = [name for one in found.wrong for name in one.names]
     refusals = (f"wrong gradients: {', '.join(names)}",) if names else ()
-    return Part({}, (section,), refusals=refusals)
+    figures = check_figures(found.verdicts, found.wrong, found.passes)
+    return Part(figures, (section,), refusals=refusals)

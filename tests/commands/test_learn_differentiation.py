@@ -43,9 +43,23 @@ def test_three_ways_for_real(say):
 
 
 def test_healthy_gradients(say):
-    said = say("learn", "mlp:8-16-4", "B=8", "--only", "differentiation", "--check-gradients")
+    asked = ("learn", "mlp:8-16-4", "B=8", "--only", "differentiation", "--check-gradients")
+    assert "Every gradient agrees with the loss" in say(*asked).out
+    said = say(*asked, "--json")
     assert said.code == 0
-    assert "Every gradient agrees with the loss" in said.out
+    found = {
+        key: figure["measured"]["value"] for key, figure in json.loads(said.out)["figures"].items()
+    }
+    assert found["gradient.check.wrong"] == 0
+    assert found["gradient.check.error"] < 1e-3
+    assert 2 < found["gradient.check.passes"] < 64
+
+
+def test_what_is_said_of_a_gradient_is_whole_in_eighty_columns(say, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = say("learn", "mlp:8-16-4", "--only", "differentiation", "--plain").out
+    assert "Griewank & Walther 2008, section 4" in out
+    assert "..." not in out
 
 
 def test_a_wrong_gradient_is_a_no(say, tmp_path):
@@ -53,9 +67,10 @@ def test_a_wrong_gradient_is_a_no(say, tmp_path):
     path.write_text(WRONG)
     said = say(
         "learn", f"{path}:Net", "--input", "x=B,4", "B=3",
-        "--only", "differentiation", "--check-gradients",
+        "--only", "differentiation", "--check-gradients", "--json",
     )  # fmt: skip
     assert said.code == 1
+    assert json.loads(said.out)["figures"]["gradient.check.wrong"]["measured"]["value"] >= 1
     assert "wrong gradients: first." in said.err
     assert "last" not in said.err
 

@@ -40,6 +40,25 @@ class Standing(nn.Module):
     def forward(self, x):
         self.a.stride = (0, 0)
         return self.a(x)
+
+
+class Windowed(nn.Module):
+    # Attention within windows of 4 that pads on its way, behind a layer of stride 2.
+
+    class Inside(nn.Module):
+        def forward(self, x):
+            n, c, length = x.shape
+            x = nn.functional.pad(x, (0, -length % 4))
+            x = x.reshape(n, c, -1, 4).permute(0, 2, 3, 1)
+            x = nn.functional.scaled_dot_product_attention(x, x, x)
+            return x.permute(0, 3, 1, 2).reshape(n, c, -1)[..., :length]
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm, self.inside = nn.Conv1d(2, 4, 3, 2), nn.ReLU(), self.Inside()
+
+    def forward(self, x):
+        return self.inside(self.norm(self.a(x)))
 """
 
 
@@ -90,6 +109,15 @@ def test_a_model_without_windows_has_an_answer(say: Any, net: Any) -> None:
     assert (
         "has an axis of places" in say("learn", "mlp:7-5", "--only", "reach", "--input", "x=7").out
     )
+
+
+def test_what_stands_for_the_network_is_no_value_inside_a_module(say: Any, net: Any) -> None:
+    out = say("learn", *net("Windowed", "B,2,20"), "--only", "reach", "--plain").out
+    assert "a place of norm sees 3 places" in " ".join(out.split())
+    assert "9 of 20" in out
+    from botec.analyses.reach.page import short
+
+    assert short("aten._scaled_dot_product_flash_attention_for_cpu") == "attention"
 
 
 def test_the_effective_reach_lies_inside_the_theoretical(say: Any, net: Any) -> None:

@@ -77,14 +77,29 @@ class Along:
     @cached_property
     def features(self) -> int:
         """The value that stands for the network: its output, where that has places of its own;
-        else the last value that has."""
+        else the last value that has, of those a module gives to others."""
         graph, states = self.walk.graph, self.without.states
         for number in graph.outputs:
             if isinstance(states.get(number), Comb):
                 return number
         local = {n: state for n, state in states.items() if isinstance(state, Comb)}
         plain = [n for n, state in local.items() if state.place[1:] == (1, 1)]
-        return max(plain or local, key=lambda number: graph.values[number].node)
+        given = [number for number in plain if number in self.given_on]
+        return max(given or plain or local, key=lambda number: graph.values[number].node)
+
+    @cached_property
+    def given_on(self) -> set[int]:
+        """Values that are read outside the module that made them."""
+        graph = self.walk.graph
+        scopes = [
+            graph.nodes[value.node].scope if value.node >= 0 else "" for value in graph.values
+        ]
+        return {
+            number
+            for node in graph.nodes
+            for number in node.inputs
+            if not f"{node.scope}.".startswith(f"{scopes[number]}.")
+        }
 
     @cached_property
     def module(self) -> tuple[int, str, int, int] | None:

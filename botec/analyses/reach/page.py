@@ -159,8 +159,9 @@ def scope_of(one: Seen) -> str:
 
 
 def short(op: str) -> str:
-    """``max_pool2d`` of ``aten.max_pool2d_with_indices``."""
-    return op.partition(".")[2].removesuffix("_with_indices").lstrip("_")
+    """``max_pool2d`` of ``aten.max_pool2d_with_indices``, ``attention`` of all its kernels."""
+    name = op.partition(".")[2].removesuffix("_with_indices").lstrip("_")
+    return "attention" if name.startswith("scaled_dot_product_") else name
 
 
 def misaligned(names: str, met: list[Misaligned]) -> Table:
