@@ -6,23 +6,24 @@ the optimizer's states are born in its step, the library's workspaces at its fir
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from botec.analyses.kernels.weaving import PRODUCTS
 from botec.analyses.memory import Memory
 from botec.poly import at
-from botec.program import BIRTH, OP, PHASE, PHASES, Stream
+from botec.program import BIRTH, OP, PHASE, PHASES, Storage, Stream
 
 STAYS = ("parameter", "buffer", "optimizer")
 STEPS = 2
 BACKWARD, ADDED = PHASES.index("backward"), "aten.add_"
-# Any of these asks for a handle of the matrix library, and the handle for its workspace.
-PRODUCTS = (
-    "aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten.addmv", "aten.mv", "aten.dot",
-    "aten.vdot", "aten.addbmm", "aten._grouped_mm", "aten._scaled_mm", "aten._int_mm",
-)  # fmt: skip
 Request = tuple[Any, int | None]  # (a name for the memory, its bytes; None gives it back)
+Turn = tuple[Any, int | None]  # the same with a storage's number for its bytes
+MOST_KNOWN = 64  # streams whose order of requests is kept
+KNOWN: OrderedDict[tuple[Stream, int], tuple[Turn, ...]] = OrderedDict()
 
 
 def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
@@ -35,31 +36,74 @@ def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
     moved there leave nothing behind. Feed the requests to
     :meth:`botec.analyses.allocator.Allocator.replay`.
     """
-    stream, sizes = memory.stream, memory.sizes
-    begun = step_begins(stream)
-    ready = [index for kind, index, _ in list(stream.events())[:begun] if kind == BIRTH]
-    late: dict[str, list[int]] = {"optimizer": [], "workspace": []}
-    inputs, gradients = [], Gradients(memory)
-    for number in ready:
-        storage = stream.storages[number]
-        if storage.role == "optimizer":
-            late["optimizer"].append(number)
-        elif storage.name == "workspace":
-            late["workspace"].append(number)
-        elif storage.role in STAYS:
-            yield number, sizes[number]
-        elif storage.role == "gradient":
-            gradients.found.append(number)
-        else:
-            inputs.append(number)
+    sizes, found = memory.sizes, before(memory.stream)
+    for number in found.kept:
+        yield number, sizes[number]
     if constructed:
         yield from made_twice(memory)
-    for step in range(1 if memory.program.setting.first_step else STEPS):
+    count = 1 if memory.program.setting.first_step else STEPS
+    # Which gradient becomes which is a matter of sizes; without any, the order is the stream's own.
+    turns = steps(memory, count) if found.gradients else steps_of(memory, count)
+    for name, place in turns:
+        yield name, None if place is None else sizes[place]
+
+
+@dataclass(frozen=True)
+class Before:
+    """The storages that are there when the first phase opens, by what becomes of them."""
+
+    begun: int
+    kept: tuple[int, ...]
+    inputs: tuple[int, ...]
+    gradients: tuple[int, ...]
+    optimizer: tuple[int, ...]
+    workspaces: tuple[int, ...]
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def before(stream: Stream) -> Before:
+    """What stands before the first phase of a stream."""
+    begun = step_begins(stream)
+    parts: dict[str, list[int]] = {}
+    for kind, index, _ in list(stream.events())[:begun]:
+        if kind == BIRTH:
+            parts.setdefault(fate(stream.storages[index]), []).append(index)
+    fates = ("kept", "inputs", "gradients", "optimizer", "workspaces")
+    return Before(begun, *(tuple(parts.get(one, ())) for one in fates))
+
+
+def fate(storage: Storage) -> str:
+    """Whether it stays, comes again with every step, or is born when it is first needed."""
+    if storage.role == "optimizer":
+        return "optimizer"
+    if storage.name == "workspace":
+        return "workspaces"
+    if storage.role in STAYS:
+        return "kept"
+    return "gradients" if storage.role == "gradient" else "inputs"
+
+
+def steps_of(memory: Memory, count: int) -> tuple[Turn, ...]:
+    """:func:`steps` of a stream whose order no size decides, worked out once."""
+    key = (memory.stream, count)
+    if key not in KNOWN:
+        KNOWN[key] = tuple(steps(memory, count))
+        if len(KNOWN) > MOST_KNOWN:
+            KNOWN.popitem(last=False)
+    return KNOWN[key]
+
+
+def steps(memory: Memory, count: int) -> Iterator[Turn]:
+    """What is asked for and given back, in order, in so many steps."""
+    found = before(memory.stream)
+    late = {"optimizer": list(found.optimizer), "workspace": list(found.workspaces)}
+    gradients = Gradients(memory, list(found.gradients))
+    for step in range(count):
         alive: dict[int, None] = {}
-        for number in inputs:
+        for number in found.inputs:
             alive[number] = None
-            yield (step, number), sizes[number]
-        yield from one_step(memory, begun, step, late, alive, gradients)
+            yield (step, number), number
+        yield from one_step(memory, found.begun, step, late, alive, gradients)
         gradients.leave(step, alive)
         for number in alive:
             yield (step, number), None
@@ -112,27 +156,28 @@ def made_twice(memory: Memory) -> Iterator[Request]:
 def one_step(
     memory: Memory, begun: int, step: int, late: dict[str, list[int]], alive: dict[int, None],
     gradients: Gradients,
-) -> Iterator[Request]:  # fmt: skip
-    """The requests of one step; what the first one leaves for good comes when first needed."""
-    stream, sizes = memory.stream, memory.sizes
+) -> Iterator[Turn]:  # fmt: skip
+    """The turns of one step; what the first one leaves for good comes when first needed."""
+    stream, workspaces = memory.stream, len(before(memory.stream).workspaces)
     phase, waiting, last = -1, False, ""
     for kind, index, _ in list(stream.events())[begun:]:
         if waiting and kind != BIRTH:
             # the product's result and copies are there before its library is asked for
-            yield from first_needed([late["workspace"].pop(0)], sizes)
+            yield from first_needed([late["workspace"].pop(0)])
             waiting = False
         if kind == PHASE:
             phase = index
             if index == PHASES.index("optimizer"):
-                yield from first_needed(late["optimizer"], sizes)
+                yield from first_needed(late["optimizer"])
                 late["optimizer"] = []
         elif kind == OP:
             last = stream.calls[index].op
             needed = late["workspace"] and is_product(stream, index)
-            waiting = bool(needed) and turn(stream, late) <= phase
+            # the next workspace belongs to this phase's thread: the forward one comes first
+            waiting = bool(needed) and workspaces - len(late["workspace"]) <= phase
         elif kind == BIRTH:
             alive[index] = None
-            yield (step, index), sizes[index]
+            yield (step, index), index
         elif index in gradients.found:
             if index in gradients.names:
                 yield gradients.names.pop(index), None
@@ -143,9 +188,9 @@ def one_step(
             yield (step, index), None
 
 
-def first_needed(numbers: list[int], sizes: Any) -> Iterator[Request]:
+def first_needed(numbers: list[int]) -> Iterator[Turn]:
     for number in numbers:
-        yield number, sizes[number]
+        yield number, number
 
 
 def step_begins(stream: Stream) -> int:
@@ -155,9 +200,3 @@ def step_begins(stream: Stream) -> int:
 
 def is_product(stream: Stream, index: int) -> bool:
     return stream.calls[index].op in PRODUCTS
-
-
-def turn(stream: Stream, late: dict[str, list[int]]) -> int:
-    """The phase whose thread the next workspace belongs to: the forward one comes first."""
-    count = sum(storage.name == "workspace" for storage in stream.storages)
-    return count - len(late["workspace"])
