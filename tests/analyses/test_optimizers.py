@@ -301,7 +301,8 @@ def test_decay_coupled_and_decoupled_rest_where_they_say():
     ("name", "options"),
     [("sgd", {}), ("sgd", {"momentum": 0.8}), ("sgd", {"momentum": 0.8, "dampening": 0.4}),
      ("sgd", {"momentum": 0.8, "nesterov": True}), ("sgd", {"momentum": 0.8, "weight_decay": 3.0}),
-     ("asgd", {}), ("adam", {"eps": 1.0}), ("adamw", {"eps": 1.0, "weight_decay": 50.0}),
+     ("asgd", {}), ("adadelta", {}), ("adadelta", {"weight_decay": 9.0}),
+     ("adam", {"eps": 1.0}), ("adamw", {"eps": 1.0, "weight_decay": 50.0}),
      ("nadam", {"eps": 1.0, "momentum_decay": 10.0}), ("rmsprop", {"eps": 1.0, "momentum": 0.5}),
      ("adam", {"eps": 1.0, "eps_place": "inside"})],
 )  # fmt: skip
@@ -333,6 +334,17 @@ def test_the_limit_holds_for_the_real_optimizer():
             weight.grad = share * limit * weight.detach()
             optimizer.step()
         assert (abs(weight.item()) < 1e-3) == settles
+
+
+@pytest.mark.parametrize("name", ["adafactor", "adagrad", "rprop", "lbfgs"])
+@pytest.mark.parametrize("curvature", [1e-3, 1.0, 1e3])
+def test_no_bowl_makes_them_swing_wider(name, curvature):
+    assert find(name).limit(options_of(find(name), {})).value is None
+    state = find(name).begun(0.1, options_of(find(name), {}))
+    for t in range(1, 3001):
+        gradient = curvature * state["w"]
+        state = find(name).rule(state, gradient, t, options_of(find(name), {}))
+    assert abs(state["w"]) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ ADAFACTOR = Method(
         "the step is max(ε₂, |w|) ρₖ s, ρₖ = min(η, 1/√k): relative to the weight's own size",
         "from w = 0: |w| = ε₂ s Σ ρₖ while |w| ≤ ε₂; then |wₖ| = (1 + ρₖ s) |wₖ₋₁|, a product",
     ),
-    rest=lambda c, o: None,
+    limit=lambda o: Limit(
+        None, "", None, "its rate falls as 1/√k, so every bowl becomes stable in time"
+    ),
     notes=("For a matrix of m by n it keeps m + n values, not m n; one for each entry of a vector.",
            "Its step is a share of the weight's own size, so it grows with the weight, not with "
            "the gradient; below ε₁ it falls with the gradient."),

@@ -97,7 +97,8 @@ def sections(way: Way, found: Mapping[str, Figure]) -> Iterator[Section]:
         "Under a constant gradient", (keys(found, *names), way_table(way), way_picture(way))
     )
     yield Section("Why", tuple(derivation(way)))
-    yield Section("Speed", (keys(found, "speed", "rest", "halflife", "settled"),))
+    if (speed := keys(found, "speed", "rest", "halflife", "settled")).keys:
+        yield Section("Speed", (speed,))
     parts = (keys(found, "scale"), scale_table(way), scale_picture(way))
     yield Section("The size of the gradient", parts)
     if "optimizer.uncorrected" in found:

@@ -187,6 +187,13 @@ def adadelta_closed(start: Any, c: Any, t: Any, o: Options) -> State:
     return {"v": c**2 * left_after(1 - o.rho, t)}
 
 
+def adadelta_limit(o: Options) -> Limit:
+    """2/η: near the minimum √(u + ε)/√(v + ε) goes to 1, whatever ε. Coupled decay is curvature."""
+    if o.weight_decay:
+        return Limit(2 / o.lr - o.weight_decay, "2/lr - weight_decay")
+    return Limit(2 / o.lr, "2/lr")
+
+
 ADADELTA = Method(
     "adadelta", "Adadelta", "Adadelta",
     "Zeiler 2012, Adadelta: an adaptive learning rate method, algorithm 1",
@@ -207,6 +214,8 @@ ADADELTA = Method(
     words={"u": "the average of the squares of the steps δ"},
     speed=lambda c, o: 0 if o.weight_decay else o.lr * abs(c),
     rest=lambda c, o: -c / o.weight_decay if o.weight_decay else None,
+    limit=adadelta_limit,
     notes=("Its first steps are η √(ε/(1 - ρ)) whatever the gradient, and grow until they are as "
-           "large as the gradient itself: it depends on the scale.",),
+           "large as the gradient itself: it depends on the scale.",
+           "Near a minimum both averages go to 0 and their ratio to 1: it becomes plain descent.",),
 )  # fmt: skip
