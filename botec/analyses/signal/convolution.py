@@ -17,7 +17,7 @@ from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import (
     FEW,
     bias_gradient,
-    bias_square,
+    bias_moments,
     draw_spread,
     entering,
     few_terms,
@@ -216,7 +216,7 @@ def convolved_part(
     shape = (1, size, *(1 for _ in slide.meets))
     few = len(parts) == 1 and pieces[0][0].size < FEW
     drawn = few_terms(run, parts[0], pieces[0]) if few else None
-    value = made(run, moments, bias_square(bias), rows, shape, (), 1, "u", 0.0, drawn)
+    value = made(run, moments, bias_moments(bias), rows, shape, (), 1, "u", 0.0, drawn)
     if slide.taps == 1 or abs(moments[0, 1]) <= 1e-12 * moments[0, 0]:
         return value.parts[0]
     (one,) = value.parts

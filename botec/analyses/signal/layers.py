@@ -15,6 +15,7 @@ from botec.graph import LOOK, PUT, Graph, Node
 #: Standard deviations of ln q that the method itself has, beside those of finite width: what a
 #: fold over independent entries leaves out (measured on networks with norms, where width adds 0).
 SIGNAL_ERROR, GRADIENT_ERROR = 0.02, 0.15
+CONSTANT = "it does not depend on the input"
 SURE = 1.96  # standard deviations that 95 % of a normal variable lie within
 
 
@@ -92,7 +93,7 @@ def layer(run: Run, name: str, turn: int, number: int) -> Layer:
     kind = run.graph.scopes.get(name, "")
     value = run.values.get(number)
     if not isinstance(value, Value) or value.index:
-        why = value.why if isinstance(value, Missing) else "it does not depend on the input"
+        why = value.why if isinstance(value, Missing) else CONSTANT
         return Layer(name, turn, kind, number, None, why=why)
     gradient = run.gradients.get(number)
     spread = signal_spread(value)

@@ -93,9 +93,15 @@ def squares(array: Any) -> float:
     return float(numpy.vdot(flatly, flatly))
 
 
-def bias_square(bias: Any) -> float:
-    """E[b²] of a bias, 0 where there is none."""
-    return float((bias.array.astype("float64") ** 2).mean()) if isinstance(bias, Data) else 0.0
+def bias_moments(bias: Any) -> tuple[float, float]:
+    """E[b²] and E[b] of a bias, 0 where there is none; a mean that may be chance is 0."""
+    if not isinstance(bias, Data) or not bias.array.size:
+        return 0.0, 0.0
+    array = bias.array.astype("float64")
+    square, mean = float((array**2).mean()), float(array.mean())
+    rest = max(square - mean**2, 0.0)
+    sure = array.size > 1 and mean**2 > DOUBT**2 * rest / array.size
+    return square, mean if sure else 0.0
 
 
 def linear_moments(part: Part, sums: Sums, role: str) -> Any:
@@ -210,7 +216,7 @@ def product_value(run: Any, x: Value, matrix: Any, bias: Any) -> Value | Missing
     role = role if role in ROLES else "u"
     x = x.along(axis)
     sums = slices(matrix, [part.size for part in x.parts])
-    added = bias_square(bias)
+    added = bias_moments(bias)
     moments = sum(linear_moments(part, one, role) for part, one in zip(x.parts, sums, strict=True))
     rows = sum(
         part.profile.mean(axis, keepdims=True) * one.square * part.q
@@ -235,30 +241,33 @@ def entering(x: Value, counts: Mapping[str, int], axis: int) -> float:
 
 
 def made(
-    run: Any, moments: Any, bias: float, rows: Any, shape: tuple[int, ...],
+    run: Any, moments: Any, bias: tuple[float, float], rows: Any, shape: tuple[int, ...],
     roles: Any, axis: int, role: str, spread: float, drawn: Any = None,
 ) -> Value:  # fmt: skip
     """A value of fresh particles: ``moments`` and a bias, which is the same everywhere.
 
-    Gaussian ones, or those ``drawn`` before, moved to these moments.
+    Of the ``bias`` its second moment and its mean are given: units differ by the rest. Gaussian
+    particles, or those ``drawn`` before, moved to these moments.
     """
     import numpy
 
     q = max(float(moments[0, 0]), 0.0)
     profile = flat(1) if numpy.isscalar(rows) else normalised(narrowed(rows))[0]
-    total = q + bias
-    if total > 0 and bias:
-        profile = normalised((profile * q + bias) / total)[0]
-    covariance = moments + bias
+    square, mean = bias
+    total, rest = q + square, square - mean**2
+    if total > 0 and square:
+        profile = normalised((profile * q + square) / total)[0]
+    covariance = moments + rest
     along = ROLES[role]
     for other in range(4):
         if other != along:
-            covariance[along, other] -= bias
-            covariance[other, along] -= bias
+            covariance[along, other] -= rest
+            covariance[other, along] -= rest
     z, means = (run.noise.gaussian(covariance), None) if drawn is None else drawn
     if drawn is not None:
         moved = recolouring(z, covariance)
-        z, means = moved @ z, moved @ means
+        z, means = moved @ z, moved @ means + mean
+    z = z + mean
     now = float((z[0] ** 2).mean())
     z = z * math.sqrt(total / now) if now > 0 else z * 0.0
     part = Part(shape[axis], z, profile, within=None if means is None else (z, means))

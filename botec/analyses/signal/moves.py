@@ -10,7 +10,7 @@ from typing import Any
 from botec.analyses.signal.averages import evenness
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import matched_whole
-from botec.analyses.signal.pointwise import matched
+from botec.analyses.signal.pointwise import matched, slope_correlations
 from botec.analyses.signal.value import (
     Axis,
     Gradient,
@@ -476,13 +476,3 @@ def gated(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         return {"self": total(ends[0], ends[1], x)}
 
     return Outcome((value,), pull)
-
-
-def slope_correlations(g: Part, slope: Any) -> tuple[float, ...]:
-    """The correlations of a gradient behind independent slopes."""
-    square = float((slope[0] ** 2).mean())
-    pairs = ((0, 1), (0, 2), (0, 3), (1, 2))
-    return tuple(
-        own * float((slope[i] * slope[j]).mean()) / square if square > 0 else 0.0
-        for own, (i, j) in zip(g.told(), pairs, strict=True)
-    )

@@ -31,6 +31,7 @@ from botec.analyses.signal.value import (
 )  # fmt: skip
 
 LEAST = 1e-30
+ONE_ELEMENT = "over one element gives 0 whatever comes in"
 MOST_SCATTER = 0.5  # beyond, few entries have nearly all, and no first order holds
 
 
@@ -83,7 +84,7 @@ def normalised_outcome(
     """A norm over ``axes``, whose weights lie along the axis ``affine``."""
     (over,) = counts
     if math.prod(over.values()) < 2 and centred:
-        why = f"{node.call.op} over one element gives 0 whatever comes in"
+        why = f"{node.call.op} {ONE_ELEMENT}"
         return Outcome(tuple(Missing(why) for _ in node.outputs))
     eps = node.call.arguments.get("eps") or 1e-5
     joint = x.whole() if x.axis in axes and len(x.parts) > 1 else x

@@ -7,12 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from botec.analyses.activations import ACTIVATIONS, moments
 from botec.analyses.signal.fold import Run, elements
-from botec.analyses.signal.layers import Layer
-from botec.analyses.signal.particles import UNIT
+from botec.analyses.signal.gains import gain_tables, sampled_notes
+from botec.analyses.signal.layers import CONSTANT, Layer, weights_found
+from botec.analyses.signal.particles import SELF, UNIT
 from botec.analyses.signal.value import Value
-from botec.analyses.signal.verdict import Finding, activations, weighted
+from botec.analyses.signal.verdict import (
+    Finding,
+    activations,
+    named_weight,
+    slopes,
+    weighted,
+)  # fmt: skip
 from botec.ops.facts import kind_of
 from botec.report import (
     Column,
@@ -86,7 +92,7 @@ def over_depth(run: Run, rows: Sequence[Layer], what: str, seen: Seen | None) ->
     first, last = pair if what == "signal" else (pair[1], pair[0])
     begin, end = moment(first, what), moment(last, what)
     if not begin or end is None:
-        why = "no gradient passes: the last layer's weights are 0"
+        why = f"no {what} passes from {first.name} to {last.name}"
         return Figure(key, title, "1", Counted(None, status="unknown", why=why))
     value = end / begin
     reach = width(first, what) + width(last, what)
@@ -173,6 +179,7 @@ def sections(
     """The page from top to bottom."""
     keys = tuple(shown)
     verdict = [Text(one.text, "warning") for one in found]
+    verdict += untold(rows)
     if not verdict:
         verdict = [
             Text("Signal and gradient keep their size, and no layer is unlike its siblings.")
@@ -184,6 +191,21 @@ def sections(
     if idle:
         told.append(Section("Units that pass nothing", (idle_table(idle),)))
     return tuple(told)
+
+
+def untold(rows: Sequence[Layer]) -> Iterator[Text]:
+    """What is not predicted is no news that it is sound."""
+    lost = [row for row in rows if row.signal is None and row.why != CONSTANT]
+    mute = [row for row in rows if row.signal is not None and row.gradient is None]
+    if lost:
+        many = f"{len(lost)} of {len(rows)} modules are not predicted"
+        yield Text(f"{many}, from {lost[0].name} on: {lost[0].why}.", "warning")
+    elif mute:
+        yield Text(
+            f"No gradient reaches {len(mute)} of {len(rows)} modules, {mute[-1].name} the last of "
+            "them: what follows passes none, or none that is known.",
+            "warning",
+        )
 
 
 def main_rows(rows: Sequence[Layer]) -> list[Layer]:
@@ -239,7 +261,7 @@ def idle_table(rows: Sequence[Any]) -> Table:
     """Shares of units, the worst first."""
     columns = (
         Column("activation"), Column("op"), Column("no gradient", "%"),
-        Column("dead in the batch", "%"), Column("nearly none", "%"),
+        Column("dead", "%"), Column("nearly none", "%"),
     )  # fmt: skip
     worst = sorted(rows, key=lambda row: -(row.off + row.saturated))[:12]
     lines = tuple(
@@ -251,44 +273,67 @@ def idle_table(rows: Sequence[Any]) -> Table:
 def deviations(run: Run, weights: Mapping[int, Any]) -> tuple[Any, ...]:
     """The derivation, the gains, and each layer's own."""
     names = run.graph.named("parameter")
+    found = weights_found(run)
     rows = []
-    before: float | None = None
     for node, number in weighted(run):
-        value = run.values[number]
-        row = deviation_row(run, node, number, value, before, names, weights)
-        before = value.q
+        row = deviation_row(run, node, number, names, weights, found)
         if row:
             rows.append(row)
     step = max(1, math.ceil(len(rows) / MOST_ROWS))
     columns = (
         Column("weight of"), Column("σ now", "1", apart=True),
-        Column("σ that keeps E x²", "1", apart=True), Column("E g²", "1", apart=True),
+        Column("for E x²", "1", apart=True), Column("for E g²", "1", apart=True),
+        Column("rms of its gradient", "1", apart=True),
     )  # fmt: skip
-    table = Table("Standard deviations, layer by layer", columns, tuple(rows[::step]))
-    return (*derivation(), table, gain_table(run))
+    title = "Standard deviations, and those that keep E x² forward and E g² backward"
+    note = Text(
+        "Kept from what a layer reads, before its activation, to what it gives; one layer at a "
+        "time, all others as they are."
+    )
+    return (*derivation(), Table(title, columns, tuple(rows[::step])), note, *gain_tables(run))
 
 
 def deviation_row(
-    run: Run, node: Any, number: int, value: Value, before: float | None,
-    names: Mapping[str, int], weights: Mapping[int, Any],
+    run: Run, node: Any, number: int, names: Mapping[str, int], weights: Mapping[int, Any],
+    found: Mapping[str, float],
 ) -> tuple[Any, ...] | None:  # fmt: skip
-    """What standard deviation would leave the second moment of the layer before, both ways."""
-    from botec.analyses.signal.verdict import named_weight
-
+    """What standard deviation would leave the second moment as it is read, both ways."""
     name = named_weight(run, node)
     if name not in names or names[name] not in weights:
         return None
-    deviation = float(weights[names[name]].std())
+    array = weights[names[name]]
+    deviation = float(array.std())
     taken = node.given.get("input", node.given.get("mat1", node.given.get("self")))
-    source = run.values.get(taken) if isinstance(taken, int) else None
+    value, own = run.values[number], run.values.get(taken) if isinstance(taken, int) else None
     forth = back = None
-    if before and value.q > 0:
-        forth = deviation * math.sqrt(before / value.q)
-    g, h = run.gradients.get(number), run.gradients.get(taken) if isinstance(taken, int) else None
-    if g is not None and h is not None and h.q > 0 and isinstance(source, Value):
-        share = elements(run.shape(number)) / max(elements(source.shape), 1)
-        back = deviation * math.sqrt(g.q * min(share, 1.0) / h.q)
-    return (node.scope or name, deviation, forth, back)
+    if isinstance(own, Value) and isinstance(taken, int):
+        source, slope = before_activation(run, taken)
+        if value.q > 0:
+            forth = deviation * math.sqrt(run.values[source].q / value.q)
+        outputs = run.shape(number)[1 if kind_of(node.call) == "convolution" else -1]
+        entries = elements(run.shape(number)) / max(elements(own.shape), 1)
+        reached = array.size / max(outputs, 1) * entries  # outputs that an input reaches
+        back = 1 / math.sqrt(reached * slope) if reached * slope > 0 else None
+    gradient = found.get(name)
+    rms = None if gradient is None else math.sqrt(gradient)
+    return (node.scope or name, deviation, forth, back, rms)
+
+
+def before_activation(run: Run, number: int) -> tuple[int, float]:
+    """The value behind the activations on the way to ``number``, and their mean squared slope."""
+    slope = 1.0
+    while run.graph.values[number].node >= 0:
+        node = run.graph.nodes[run.graph.values[number].node]
+        before = node.given.get("self")
+        value = run.values.get(before) if isinstance(before, int) else None
+        through = node.call.view or kind_of(node.call) == "pointwise"
+        if not through or len(node.inputs) != 1 or not isinstance(value, Value):
+            break
+        if not node.call.view:
+            each = slopes(run, node, value)
+            slope *= 1.0 if each is None else float((each[SELF] ** 2).mean())
+        number = node.inputs[0]
+    return number, slope
 
 
 def derivation() -> tuple[Text, ...]:
@@ -309,30 +354,6 @@ def derivation() -> tuple[Text, ...]:
     return (*(Text(step, "formula") for step in steps), Text(left_out))
 
 
-NAMES = {"hardtanh": "relu6", "elu": "elu", "gelu": "gelu"}
-
-
-def gain_table(run: Run) -> Table:
-    """The gains of the activations met, to ten digits."""
-    met = {
-        node.call.op.removeprefix("aten.").removesuffix("_")
-        for place, node in enumerate(run.graph.nodes)
-        if place in run.wanted and kind_of(node.call) == "pointwise"
-    }
-    known = sorted(name for name in met if name in ACTIVATIONS) or ["relu", "tanh", "gelu", "silu"]
-    columns = (
-        Column("activation"),
-        Column("gain g: σ = g/√d"),
-        Column("E f(z)²"),
-        Column("E f'(z)²"),
-    )
-    rows = []
-    for name in known:
-        one = moments(name)
-        rows.append((name, f"{one.gain:.10f}", f"{one.square:.10f}", f"{one.slope_square:.10f}"))
-    return Table("Gains for a unit normal z", columns, tuple(rows))
-
-
 # --- notes ----------------------------------------------------------------------------------------
 
 
@@ -343,6 +364,7 @@ def notes(run: Run, weights: Mapping[int, Any], train: bool) -> tuple[str, ...]:
         "too; " + ("norms over the batch use it." if train else "batch norms use what they keep."),
         *(f"{op} has no rule: what follows from it is not predicted." for op in run.unknown),
         *(f"{op} has no rule: it was sampled ({n}×)." for op, n in run.sampled.items()),
+        *sampled_notes(run),
         *zeros(run, weights),
     ]
     return tuple(found)

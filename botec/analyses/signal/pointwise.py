@@ -170,7 +170,8 @@ def data_part(array: Any, shape: tuple[int, ...], roles: tuple[Axis, ...], noise
     if array.size == 1 or array.dtype.kind == "b":
         z = numpy.broadcast_to(array.ravel()[:1], (4, noise.samples))
         if array.size == 1:
-            return Part(1, numpy.array(z, dtype=array.dtype), flat(len(shape)))
+            kind = "float64" if array.dtype.kind == "f" else array.dtype
+            return Part(1, numpy.array(z, dtype=kind), flat(len(shape)))
     z = drawn(array, roles, noise)
     if array.dtype.kind != "f":
         return Part(1, z, flat(len(shape)))
@@ -357,6 +358,16 @@ def pulled_part(run: Any, call: Any, row: Mapping[str, Part], part: Part) -> dic
         level = part.level and homogeneous(run, call, arrays, slope)
         out[name] = replace(Part(part.size, z, profile, k).scaled(mean), level=level)
     return out
+
+
+def slope_correlations(g: Part, slope: Any) -> tuple[float, ...]:
+    """The correlations of a gradient behind independent slopes."""
+    square = float((slope[0] ** 2).mean())
+    pairs = ((0, 1), (0, 2), (0, 3), (1, 2))
+    return tuple(
+        own * float((slope[i] * slope[j]).mean()) / square if square > 0 else 0.0
+        for own, (i, j) in zip(g.told(), pairs, strict=True)
+    )
 
 
 def homogeneous(run: Any, call: Any, arrays: Mapping[str, Any], slope: Any) -> bool:

@@ -143,3 +143,35 @@ def dropout(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         return {"input": Gradient(found, gradients[0].spread)}
 
     return Outcome((value, Missing("a mask")), pull)
+
+
+@rule("aten.rrelu_with_noise", "aten.rrelu_with_noise_functional")
+def random_leaky(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
+    """x, or x times a factor drawn for each entry between two bounds where x is below 0."""
+    from dataclasses import replace
+
+    from botec.analyses.signal.pointwise import matched, slope_correlations
+    from botec.analyses.signal.value import replace_parts
+
+    x, call = given["self"], node.call.arguments
+    if not isinstance(x, Value):
+        return None
+    low, high = call.get("lower", 1 / 8), call.get("upper", 1 / 3)
+    if not call.get("training", False):
+        low = high = (low + high) / 2
+    slopes = []
+    for part in x.parts:
+        drawn_at = run.noise.random.uniform(low, high, part.z.shape)
+        slopes.append(drawn_at * (part.z <= 0) + (part.z > 0))
+    value = replace_parts(x, [part.z * s for part, s in zip(x.parts, slopes, strict=True)])
+
+    def pull(gradients: Sequence[Gradient | None]) -> dict[str, Any]:
+        if gradients[0] is None:
+            return {}
+        found = tuple(
+            replace(g, z=g.z * s, k=slope_correlations(g, s))
+            for g, s in zip(matched(gradients[0], value), slopes, strict=True)
+        )
+        return {"self": Gradient(found, gradients[0].spread)}
+
+    return Outcome((value, *(Missing("its noise") for _ in node.outputs[1:])), pull)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from botec.analyses.activations import ACTIVATIONS
+from botec.analyses.activations import ACTIVATIONS, quadrature
 from botec.analyses.signal.fold import Run, elements
 from botec.analyses.signal.layers import Layer
-from botec.analyses.signal.particles import SELF
-from botec.analyses.signal.value import Value
+from botec.analyses.signal.norms import ONE_ELEMENT
+from botec.analyses.signal.particles import EXAMPLE, SELF
+from botec.analyses.signal.value import Missing, Value
 from botec.graph import Node
 from botec.ops.facts import kind_of
 
@@ -30,7 +31,8 @@ EVEN = 1.1  # by how much siblings may differ to be siblings
 FEWEST = 4  # siblings that make a rule
 FLAT = 0.05  # of the largest slope: a unit with less is saturated
 TOO_MANY = 0.5
-DEAD = 0.6  # half of them are, where examples are all alike (a gate behind a mean over a map)
+CHANCE = 3.0  # standard deviations of a count of units that are no accident
+BATCH = 100  # examples, at least, that a unit is off for before it is called dead
 WEIGHTED = ("convolution", "matmul")
 
 
@@ -45,7 +47,8 @@ class Finding:
 
 def findings(run: Run, rows: Sequence[Layer], weights: Mapping[int, Any]) -> list[Finding]:
     """All that is wrong, the worst first."""
-    return [*over_depth(run), *odd_weights(run, weights), *norms_of_norms(run), *idle(run)]
+    found = (over_depth(run), odd_weights(run, weights), norms_of_norms(run), norms_of_one(run))
+    return [*(one for each in found for one in each), *idle(run)]
 
 
 # --- over the depth -------------------------------------------------------------------------------
@@ -234,6 +237,17 @@ def norms_of_norms(run: Run) -> Iterator[Finding]:
             yield Finding("double norm", first.scope, text)
 
 
+def norms_of_one(run: Run) -> Iterator[Finding]:
+    """Norms that subtract an entry from itself."""
+    for place, node in enumerate(run.graph.nodes):
+        number = node.outputs[0] if node.outputs else None
+        value = run.values.get(number) if number is not None else None
+        of_one = isinstance(value, Missing) and ONE_ELEMENT in value.why
+        if place in run.wanted and kind_of(node.call) == "norm" and of_one:
+            text = f"{node.scope}: a norm {ONE_ELEMENT}; nothing of the input passes it."
+            yield Finding("norm of one element", node.scope, text)
+
+
 def only_reader(graph: Any, number: int) -> Node | None:
     """The one node that reads a value, views in between left out."""
     while True:
@@ -251,21 +265,42 @@ def idle(run: Run) -> Iterator[Finding]:
         if row.saturated > TOO_MANY:
             text = f"{row.saturated:.0%} of the units of {row.where} are saturated."
             yield Finding("saturated", row.where, text)
-        if row.dead > DEAD:
-            text = f"{row.dead:.0%} of the units of {row.where} are 0 on every example."
+        if is_dead(row):
+            text = (
+                f"{row.dead:.0%} of the units of {row.where} pass nothing for any of "
+                f"{row.examples} examples; by sign alone it would be {row.by_chance:.0%}."
+            )
             yield Finding("dead", row.where, text)
+
+
+def is_dead(row: Activation) -> bool:
+    """Whether most of the units that signs alone leave alive are dead, and no accident.
+
+    A dead unit passes nothing for any input; one that is off for half of them is not dead. Where
+    all examples are nearly alike (a gate behind a mean over a map), a unit is on or off for all of
+    them: half are dead then by the sign of their sum, and of few units more than half by accident.
+    """
+    beyond = row.dead - row.by_chance
+    accident = math.sqrt(row.by_chance * (1 - row.by_chance) / max(row.units, 1))
+    return beyond > max(TOO_MANY * (1 - row.by_chance), CHANCE * accident)
 
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation: ``off`` is the share of entries without a gradient, ``dead`` that of units
-    without one in the whole batch, ``saturated`` that of entries with next to none."""
+    """One activation: ``off`` is the share of entries without a gradient, ``dead`` that of its
+    ``units`` without one for all of ``examples``, ``saturated`` that of entries with next to none.
+
+    ``by_chance`` is the share that would be dead if each entry were on or off with equal chance.
+    """
 
     where: str
     op: str
     off: float
     dead: float
     saturated: float
+    by_chance: float = 0.0
+    units: int = 1
+    examples: int = BATCH
 
 
 def activations(run: Run) -> list[Activation]:
@@ -281,19 +316,25 @@ def activations(run: Run) -> list[Activation]:
         if not plain or not isinstance(value, Value) or value.index:
             continue
         slope = slopes(run, node, value)
-        if slope is None or float(numpy.ptp(slope[SELF])) < 1e-6:
-            continue
+        if slope is None or (slope[SELF].any() and float(numpy.ptp(slope[SELF])) < 1e-6):
+            continue  # a straight line
         size = numpy.abs(slope)
         top = float(size.max())
         off = float((size[SELF] == 0).mean())
         low = float((size[SELF] < FLAT * top).mean())
-        found.append(
-            Activation(node.scope, node.call.op, off, dead_share(value, size == 0), low - off)
+        counts = value.count(range(len(value.shape)))
+        examples = max(counts["b"], BATCH)
+        dead, chance = (
+            always_off(value, single, examples * counts["p"]) for single in (off, min(off, 0.5))
         )
+        few = max(low - off, 0.0)
+        row = (node.scope, node.call.op, off, dead, few, chance, counts["u"], examples)
+        found.append(Activation(*row))
     return found
 
 
 def slopes(run: Run, node: Node, value: Value) -> Any:
+    """The derivative of a pointwise node at the particles of ``value``; ``None`` for none."""
     import numpy
 
     from botec.analyses.signal.pointwise import plain_twin
@@ -305,8 +346,8 @@ def slopes(run: Run, node: Node, value: Value) -> Any:
         return None
 
 
-def dead_share(value: Value, off: Any) -> float:
-    """The chance that a unit is off for the whole batch, by the correlation of its entries.
+def always_off(value: Value, single: float, n: int) -> float:
+    """The chance that a unit is off ``n`` times, each with the chance ``single``.
 
     Entries share a part c of variance k: given c they are independent, so the chance is the mean
     over c of the chance of one, to the power of their number.
@@ -314,18 +355,12 @@ def dead_share(value: Value, off: Any) -> float:
     import numpy
     from scipy.special import ndtr, ndtri
 
-    from botec.analyses.activations import quadrature
-
-    single = float(off[SELF].mean())
     if not 0 < single < 1:
         return single
     part = value.one
-    counts = value.count(range(len(value.shape)))
-    n = counts["b"] * counts["p"]
     q, mean = part.q, part.mean
     variance = max(q - mean**2, 1e-300)
-    k = max(0.0, min((part.correlation(2) * q - mean**2) / variance, 0.999999))
-    threshold = float(ndtri(single))
+    k = max(0.0, min((part.correlation(EXAMPLE) * q - mean**2) / variance, 0.999999))
     c, share = quadrature()
-    given = ndtr((threshold - math.sqrt(k) * c) / math.sqrt(1 - k))
+    given = ndtr((float(ndtri(single)) - math.sqrt(k) * c) / math.sqrt(1 - k))
     return float((share * numpy.power(given, n)).sum())
