@@ -77,7 +77,9 @@ def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
 
     Raises :class:`ModelFailed` for weights that have no shape yet.
     """
-    if any(is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+    parts = list(module.modules())
+    holders = [held for part in parts for held in (part._parameters, part._buffers)]
+    if any(is_lazy(tensor) for held in holders for tensor in held.values()):
         raise ModelFailed(
             "a lazy module has no shapes before its first call",
             "call it once, or give it its sizes",
@@ -87,19 +89,18 @@ def on_meta(module: nn.Module, precision: str = "fp32") -> Iterator[nn.Module]:
     twins: dict[int, Any] = {}
     before = [
         (part.__dict__, dict(part.__dict__), {name: dict(part.__dict__[name]) for name in HELD})
-        for part in module.modules()
+        for part in parts
     ]
     try:
-        for part in module.modules():
-            for held in (part._parameters, part._buffers):
-                for name, tensor in held.items():
-                    if tensor is not None:
-                        held[name] = twin_of(tensor, twins, dtype)
+        for held in holders:
+            for name, tensor in held.items():
+                if tensor is not None:
+                    held[name] = twin_of(tensor, twins, dtype)
         yield module
     finally:
-        for attributes, own, parts in before:  # what forward kept goes, and adapters put in
+        for attributes, own, kept in before:  # what forward kept goes, and adapters put in
             exchange(attributes, own)
-            for name, were in parts.items():
+            for name, were in kept.items():
                 exchange(attributes[name], were)
 
 
@@ -114,8 +115,7 @@ def twin_of(tensor: Any, twins: dict[int, Any], dtype: Any) -> Any:
     twin = twins.get(id(tensor))
     if twin is None:
         kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        with torch.no_grad():
-            twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=kind, device="meta")
+        twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=kind, device="meta")
         if isinstance(tensor, nn.Parameter):
             twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
         twins[id(tensor)] = twin

@@ -73,7 +73,8 @@ def configured(module: nn.Module, **fields: Any) -> Iterator[None]:
     ``use_cache=False``: a block run again would add its keys and values to a cache twice, so
     ``transformers`` has none where it checkpoints.
     """
-    configs = {id(one): one for part in module.modules() if (one := vars(part).get("config"))}
+    parts = module.modules() if fields else ()
+    configs = {id(one): one for part in parts if (one := vars(part).get("config"))}
     kept = [
         (config, name, getattr(config, name))
         for config in configs.values()

@@ -16,16 +16,17 @@ from botec.errors import BadInput, BotecError, ModelFailed, nearest
 from botec.poly import Floor, Poly, symbol
 from botec.program import Parameter, Program, Regime, Setting, Stream, verify
 from botec.read.align import Fit, PartedError, align, dtype_name, proves
+from botec.read.around import same_counters
 from botec.read.build import build, on_meta
 from botec.read.given import hushed
 from botec.read.kernels import strides_of, with_kernels
-from botec.read.listening import as_on, no_collection
+from botec.read.listening import as_on, no_collection, settle
 from botec.read.plans import Plan, Point, Question, beside, plans, unused
 from botec.read.recurrent_on_cuda import notes
-from botec.read.short import Short, same_counters, shorter
+from botec.read.short import Short, shorter
 from botec.read.source import Source
 from botec.read.splice import NotPeriodicError
-from botec.read.step import Subject, blocks, named
+from botec.read.step import Subject, blocks
 from botec.read.supposed import NOTE
 
 
@@ -40,6 +41,7 @@ def read_source(
     """
     asked = asked_point(source, setting, given)
     module = build(source)
+    settle()
     with hushed(), on_meta(module, setting.precision):
         subject = Subject(module, source, setting, maker)
         if setting.checkpoint and next(blocks(module), None) is None:
@@ -62,8 +64,8 @@ def read_source(
                 asked=asked,
                 parameters=weights(module.named_parameters(remove_duplicate=False), search.experts),
                 buffers=weights(module.named_buffers(remove_duplicate=False), {}),
-                scopes=tuple(named(module)),
-                scope_types=tuple(type(part).__name__ for part in named(module).values()),
+                scopes=tuple(subject.paths),
+                scope_types=tuple(type(part).__name__ for part in subject.paths.values()),
                 streams=streams,
                 why="; ".join(dict.fromkeys(search.reasons)),
                 assumed=tuple(answer for answer in answers if answer != NOTE),

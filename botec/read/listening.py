@@ -157,7 +157,12 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
-            if gc.get_freeze_count() == 0:
-                gc.freeze()
-                gc.unfreeze()
+            settle()
             gc.enable()
+
+
+def settle() -> None:
+    """Whatever has been made so far counts as old: it will stay, and is seldom looked through."""
+    if gc.get_freeze_count() == 0:
+        gc.freeze()
+        gc.unfreeze()

@@ -8,8 +8,9 @@ that alternate (windowed and full attention, say) repeat with a longer period.
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CellType, FunctionType
 from typing import Any
@@ -22,6 +23,7 @@ DEEP = 3  # how far attributes that are objects are opened
 SMALL = 4096  # numbers of a tensor that are compared one by one
 PLAIN = (int, float, str, bool, type(None), complex, bytes, torch.dtype, torch.device, torch.Size)
 HELD = {"_parameters", "_buffers", "_modules"}
+CONTAINERS = {dict, OrderedDict, list, tuple, set}  # most attributes of a module are empty ones
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,24 @@ def apart(run: Run, owners: Counter[int]) -> bool:
     return all(owners[id(parameter)] == 1 for parameter in held if parameter is not None)
 
 
+@contextmanager
+def shortened(runs: Sequence[Run], units: int) -> Iterator[None]:
+    """The network with only the first ``units`` units of its runs."""
+    kept = [(run.container, run.container._modules) for run in runs]
+    try:
+        for run in runs:
+            children = list(run.container._modules.items())
+            cut, after = run.start + units * run.period, run.start + run.count * run.period
+            left = children[:cut] + children[after:]
+            if all(name == str(place) for place, (name, _) in enumerate(children)):
+                left = [(str(place), child) for place, (_, child) in enumerate(left)]
+            run.container._modules = type(run.container._modules)(left)
+        yield
+    finally:
+        for container, children in kept:
+            container._modules = children
+
+
 def kinds_of(children: Sequence[Any]) -> list[int]:
     """For each child a number that is equal where the children are."""
     latest: list[int] = []  # where the latest child of each kind is
@@ -134,9 +154,11 @@ def equal(one: Any, other: Any, apart: int) -> bool:
         )
         and one.__dict__.keys() == other.__dict__.keys()
         and all(
-            name in HELD
+            value is (its := other.__dict__[name])
+            or (type(value) in CONTAINERS and type(its) is type(value) and not value and not its)
+            or name in HELD
             or same(attribute(one, name), attribute(other, name), 0)
-            or counts(value, other.__dict__[name], apart)
+            or counts(value, its, apart)
             for name, value in one.__dict__.items()
         )
         and all(

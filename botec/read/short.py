@@ -6,28 +6,24 @@ the splice says, event by event; and the forward pass of the whole network, trac
 point with every block in it, is the spliced one: whatever a block or its caller makes of a block's
 place in the list shows there. Where any of it fails, everything is traced.
 
-An optimizer's update knows no batch: it is run once, over all parameters.
+What stands around forward and backward is :mod:`botec.read.around`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from copy import copy
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from botec.calls import Call
 from botec.program import OP, PHASE, PHASES, Setting, Storage, Stream
-from botec.read.align import Fit, align
-from botec.read.kernels import Strides, strides_of
-from botec.read.listening import listening, same_draws
-from botec.read.recorder import META, Recorder
-from botec.read.repeats import Run, runs_of
+from botec.read.around import Around, Layouts, around
+from botec.read.kernels import Strides
+from botec.read.recorder import Recorder
+from botec.read.repeats import Run, runs_of, shortened
 from botec.read.splice import (
     EDGE,
     SHORT,
@@ -37,7 +33,7 @@ from botec.read.splice import (
     Splice,
     lengthened,
 )
-from botec.read.step import Subject, inputs_at, named
+from botec.read.step import Subject
 
 LEAST = SHORT + 3  # units that are worth it
 Point = Mapping[str, int]
@@ -73,10 +69,8 @@ class Short(Subject):
         self.names = {id(one): name for name, one in full.weights}
         if full.setting.optimizer:
             self.optimizer = Gradients()
-        self.arounds: dict[Any, tuple[Stream, Any]] = {}
+        self.arounds: dict[Any, Around] = {}
         self.asked: Any = None
-        self.answers: list[str] = []
-        self.strides: dict[Call, Strides] = {}  # of the update's calls
         self.point: Point = {}
 
     def run(self, point: Point) -> Recorder:
@@ -156,16 +150,16 @@ class Short(Subject):
             raise NotPeriodicError("gradients are laid out otherwise at another point")
         rows, splices = self.spliced(rows_of(first, stream))
         gradients = self.weight_gradients(first, splices)
-        before, after = self.around({name: layout for name, (_, layout) in gradients.items()})
-        adopted = len(before.storages)
+        about = self.around({name: layout for name, (_, layout) in gradients.items()})
+        before, adopted = about.before, about.numbers
         storages = [*with_inputs(before.storages, stream.storages), *copies(rows, stream)]
         held = (rows.kinds != OP) & (rows.kinds != PHASE)
         rows.index[held] += adopted
         joined = joined_rows(before, rows)
         calls = list(stream.calls)
-        if after is not None:
-            places = [number + adopted for number, _ in gradients.values()]
-            tail = self.update_rows(after, adopted, places, storages, calls, fixed(stream, traces))
+        places = [number + adopted for number, _ in gradients.values()]
+        tail = about.update(places, storages, calls, fixed(stream, traces))
+        if tail is not None:
             joined = [one + other for one, other in zip(joined, tail, strict=True)]
         return Stream(stream.regime, tuple(calls), tuple(storages), *joined)
 
@@ -191,7 +185,7 @@ class Short(Subject):
     def places(self) -> dict[str, tuple[str, tuple[tuple[int, int], ...]]]:
         """For every parameter: the one that is traced for it; its short unit and its own unit in
         every run (-1 where it is in none)."""
-        paths = list(named(self.full.module))
+        paths = list(self.full.paths)
         number = {path: place for place, path in enumerate(paths)}
         found = {}
         for name, _ in self.full.weights:
@@ -208,107 +202,26 @@ class Short(Subject):
             found[name] = (".".join(filter(None, (paths[scope], leaf))), tuple(units))
         return found
 
+    def around(self, layouts: Layouts) -> Around:
+        """What stands around the step of the whole network, once for all streams alike."""
+        key = tuple(layouts.items())
+        if key not in self.arounds:
+            self.arounds[key] = around(self, layouts)
+        return self.arounds[key]
+
+    @property
+    def answers(self) -> list[str]:
+        """What was answered in updates."""
+        return [answer for one in self.arounds.values() for answer in one.answers]
+
+    @property
+    def strides(self) -> dict[Call, Strides]:
+        """How the arguments of the updates' calls lie in memory."""
+        return {call: one for about in self.arounds.values() for call, one in about.strides.items()}
+
     def for_all(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of traced parameters, for every parameter they stand for."""
         return {name: found[traced] for name, (traced, _) in self.places.items() if traced in found}
-
-    # -- the optimizer ----------------------------------------------------------------------
-
-    def around(self, layouts: Mapping[str, Any]) -> tuple[Stream, Any]:
-        """What is there before a step of the whole network, and its update (``None`` without)."""
-        key = tuple(layouts.items())
-        if key not in self.arounds:
-            updates = bool(self.full.setting.train and self.full.setting.optimizer)
-            if updates and self.full.optimizer is None:
-                self.prime_all(layouts)
-            recorder = Recorder(self.cache, self.capability is None)
-            positional, keywords = inputs_at(self.source, self.setting, self.point)
-            given = [*positional, *keywords.values()]
-            self.full.adopt(recorder, [one for one in given if isinstance(one, torch.Tensor)])
-            events, numbers = len(recorder.kinds), len(recorder.sizes)
-            if updates:
-                self.updated(self.full, recorder, layouts)
-                self.answers += recorder.answers
-            whole = align([recorder], (), (self.point,))
-            if self.capability is not None:
-                self.strides |= strides_of(whole, [recorder], Fit((), (self.point,)))
-            before = replace(
-                whole,
-                storages=whole.storages[:numbers],
-                kinds=whole.kinds[:events],
-                index=whole.index[:events],
-                scopes=whole.scopes[:events],
-            )
-            self.arounds[key] = (before, (whole, recorder) if updates else None)
-        return self.arounds[key]
-
-    def prime_all(self, layouts: Mapping[str, Any]) -> None:
-        """Make the optimizer with its states: those of equal blocks' weights are alike."""
-        full = self.full
-        full.make_optimizer()
-        primer = Recorder(self.cache)
-        primer.recording = False
-        if not type(full.optimizer).__module__.startswith("torch.optim"):
-            self.updated(full, primer, layouts)  # nobody knows where it keeps what
-            return
-        weights = dict(full.weights)
-        traced = {name for name, _ in self.places.values()}
-        few = copy(full)
-        few.trained = [p for name, p in weights.items() if name in traced and p.requires_grad]
-        few.make_optimizer()
-        self.updated(few, primer, {name: one for name, one in layouts.items() if name in traced})
-        for parameter in full.trained:
-            state = few.optimizer.state.get(weights[self.places[self.names[id(parameter)]][0]])
-            if state is not None:
-                full.optimizer.state[parameter] = {key: again(one) for key, one in state.items()}
-
-    def updated(self, subject: Subject, recorder: Recorder, layouts: Mapping[str, Any]) -> None:
-        """One update of a subject's optimizer, from gradients of these layouts."""
-        try:
-            for name, parameter in subject.weights:
-                if name in layouts:
-                    shape, strides, dtype = layouts[name]
-                    parameter.grad = torch.empty_strided(shape, strides, dtype=dtype, device=META)
-                    recorder.adopt(parameter.grad, "gradient")
-            counters = same_counters(subject.optimizer if recorder.recording else None)
-            around = (same_draws(), torch.enable_grad(), counters)
-            with around[0], around[1], around[2], listening(recorder, self.capability):
-                subject.update(recorder)
-                recorder.phase("end")
-        finally:
-            for parameter in self.parameters:
-                parameter.grad = None
-
-    def update_rows(
-        self,
-        after: Any,
-        adopted: int,
-        places: Sequence[int],
-        storages: list[Storage],
-        calls: list[Any],
-        known: Mapping[int, int],
-    ) -> list[Any]:
-        """The update's events, their storages and calls numbered as those of the whole step."""
-        whole, recorder = after
-        start = whole.kinds.index(PHASE)
-        fresh = len(storages)
-        where = [*range(adopted), *places]
-        where += range(fresh, fresh + len(whole.storages) - len(where))
-        storages += whole.storages[adopted + len(places) :]
-        call_at: dict[int, int] = {}
-        index = whole.index[start:]
-        for event, kind in enumerate(whole.kinds[start:]):
-            if kind == OP:
-                own = index[event]
-                if own not in call_at:
-                    signature = recorder.signatures[recorder.index[start + event]]
-                    call_at[own] = known.get(id(signature), len(calls))
-                    if call_at[own] == len(calls):
-                        calls.append(whole.calls[own])
-                index[event] = call_at[own]
-            elif kind != PHASE:
-                index[event] = where[index[event]]
-        return [whole.kinds[start:], index, whole.scopes[start:]]
 
 
 def shorter(subject: Subject, asked: Point) -> Short | None:
@@ -335,49 +248,11 @@ def plain_step(setting: Setting) -> bool:
     return usual and not (setting.first_step or setting.scaler or setting.master)
 
 
-@contextmanager
-def same_counters(optimizer: Any) -> Iterator[None]:
-    """Steps are counted on the host; every trace is of the same step."""
-    states = optimizer.state.values() if optimizer else ()
-    held = [value for state in states for value in state.values()]
-    counters = [one for one in held if isinstance(one, torch.Tensor) and not one.is_meta]
-    before = [one.clone() for one in counters]
-    yield
-    for one, value in zip(counters, before, strict=True):
-        one.copy_(value)
-
-
-@contextmanager
-def shortened(runs: Sequence[Run], units: int) -> Iterator[None]:
-    """The network with only the first ``units`` units of its runs."""
-    kept = [(run.container, run.container._modules) for run in runs]
-    try:
-        for run in runs:
-            children = list(run.container._modules.items())
-            cut, after = run.start + units * run.period, run.start + run.count * run.period
-            left = children[:cut] + children[after:]
-            if all(name == str(place) for place, (name, _) in enumerate(children)):
-                left = [(str(place), child) for place, (_, child) in enumerate(left)]
-            run.container._modules = type(run.container._modules)(left)
-        yield
-    finally:
-        for container, children in kept:
-            container._modules = children
-
-
 def short_unit(own: int, count: int) -> int:
     """The traced unit that stands for one of ``count``."""
     if own < EDGE:
         return own
     return SHORT - (count - own) if own >= count - EDGE else EDGE
-
-
-def again(value: Any) -> Any:
-    """Another one like it: an optimizer's state for another weight."""
-    if isinstance(value, torch.Tensor) and value.is_meta:
-        shape, strides, dtype = layout_and_type(value)
-        return torch.empty_strided(shape, strides, dtype=dtype, device=META)
-    return value.clone() if isinstance(value, torch.Tensor) else copy(value)
 
 
 def layout_and_type(tensor: Any) -> tuple[Any, Any, Any]:

@@ -50,7 +50,8 @@ class Subject:
     ) -> None:
         choose_trained(module, setting)
         self.module, self.source, self.setting, self.maker = module, source, setting, maker
-        self.scopes = {id(part): place for place, part in enumerate(named(module).values())}
+        self.paths = named(module)
+        self.scopes = {id(part): place for place, part in enumerate(self.paths.values())}
         self.weights = list(module.named_parameters())
         self.parameters = [parameter for _, parameter in self.weights]
         self.trained = [p for p in self.parameters if p.requires_grad]

@@ -18,7 +18,8 @@ from botec.analyses.memory import memory, peak_of
 from botec.analyses.requests import requests
 from botec.inputs import Input
 from botec.program import BIRTH, Kernels, Program, Setting
-from botec.read import from_torch, short
+from botec.read import around, from_torch, short
+from botec.read.around import of_all
 from botec.read.from_file import source_of_module
 from botec.read.repeats import equal, runs_of
 from botec.read.splice import SHORT, NotPeriodicError
@@ -258,6 +259,50 @@ def test_blocks_that_only_look_equal_are_all_traced(name, device):
 def test_whatever_the_setting(asked):
     spliced, whole, used = both(LIKE["stack"], **{"B": 2, "S": 5, **asked})
     assert used
+    assert_same(spliced, whole)
+
+
+class Uneven(torch.optim.SGD):
+    """Goes over every fifth weight twice: blocks of eight weights are not alike."""
+
+    def step(self, closure: Any = None) -> None:
+        super().step()
+        for weight in self.param_groups[0]["params"][::5]:
+            weight.data.mul_(1.0)
+
+
+class Counting(torch.optim.SGD):
+    """Does more the more weights there are."""
+
+    def step(self, closure: Any = None) -> None:
+        super().step()
+        weights = self.param_groups[0]["params"]
+        for _ in range(len(weights) // 7):
+            weights[0].data.mul_(1.0)
+
+
+@pytest.mark.parametrize("kind", [Uneven, Counting, torch.optim.SGD])
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_update_that_does_not_repeat_is_run_over_all_weights(kind, tied, monkeypatch):
+    updates = []
+    monkeypatch.setattr(torch.optim, "Sgd2", type("Sgd2", (kind,), {}), raising=False)
+    monkeypatch.setattr(torch.optim.Sgd2, "__module__", "torch.optim.sgd2")
+    monkeypatch.setattr(around, "of_all", lambda *a: updates.append(1) or of_all(*a))
+    spliced, whole, used = both(lambda: Stack(blocks(), tied=tied), B=2, S=5, optimizer="sgd2")
+    assert used
+    assert_same(spliced, whole)
+    assert bool(updates) == (kind is not torch.optim.SGD)
+
+
+def test_an_optimizer_of_the_users_own_is_run_over_all_weights(tmp_path, monkeypatch):
+    text = "from torch.optim import SGD\nclass Mine(SGD):\n    pass\n"
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    updates = []
+    monkeypatch.setattr(around, "of_all", lambda *a: updates.append(1) or of_all(*a))
+    asked = {"B": 2, "S": 5, "optimizer": f"{tmp_path / 'mine.py'}:Mine(lr=0.1,momentum=0.9)"}
+    spliced, whole, used = both(LIKE["stack"], **asked)
+    assert used
+    assert updates
     assert_same(spliced, whole)
 
 
