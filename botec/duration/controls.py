@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from botec.analyses.count import Counts
 from botec.analyses.duration.controls import calls, constants, precisions_of, work
 from botec.analyses.duration.speeds import Speeds, speeds_of
 from botec.analyses.duration.times import Durations
+from botec.analyses.figures import Answers
 from botec.analyses.formulas import placed
 from botec.devices import Device, devices
 from botec.duration import HERE, ITEM, Answer, Asked, answer
@@ -87,7 +89,9 @@ def other(
 def formulas(program: Program, speeds: Speeds, choice: dict[str, str]) -> Iterator[Formulas]:
     """The calls of every stream, and the bytes of a number that devices send each other."""
     for stream in program.streams:
-        found = placed(stream.regime, {"item": str(ITEM[program.setting.precision])})
+        done = Counts(program, stream).total("multiplications", Answers(program).phases)
+        values = {"item": str(ITEM[program.setting.precision]), "products": f"2 * ({done.value})"}
+        found = placed(stream.regime, values)
         rows = calls(Durations(program, stream, speeds))
         yield replace(found, choice=choice, calls=rows)
 

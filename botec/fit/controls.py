@@ -31,6 +31,13 @@ from botec.report import KERNELS, Formulas, Group, Report, Trials, Work
 FINE, COARSE = 4, 1  # sizes tried in an octave
 FEW_EVENTS = 8_000  # of a step that is simulated at many sizes
 FIGURES = (("memory.device", "memory.reserved + context"), ("fit.room", "total - memory.device"))
+SHOWN = ("memory.peak",)
+NOTES = (
+    "What the allocator holds has no formula: it was simulated at many sizes. Between two of them "
+    "this page says from what to what, taking it that more of a size never needs less.",
+    "Other precisions and optimizers are answered here for devices of the same architecture, other "
+    "generations of devices for the precision and the optimizer that were asked.",
+)
 GROUPS = {
     ELSEWHERE: Group("device", ("total", "memory.device", "fits")),
     LARGEST: Group("dimension", ("largest", "memory.device", "fit.room")),
@@ -52,7 +59,9 @@ def for_page(
     found = [formula for one in known for formula in one[0]]
     whole = replace(report, formulas=tuple(found)).whole()
     trials = tuple(one[1] for one in known)
-    return replace(whole, trials=trials, work=work_of(asked, target, trials))
+    return replace(
+        whole, trials=trials, work=work_of(asked, target, trials), notes=(*whole.notes, *NOTES)
+    )
 
 
 def readings(
@@ -115,7 +124,14 @@ def tried(
         fits = {one.title: question(there, one, room.context, room.expandable) for one in own}
         whole = {**choice, KERNELS: kernels}
         found = Trial(fits, fine, sharp).run(corners=fine > COARSE).trials(whole)
-        yield tuple(replace(one, choice=whole) for one in formulas(there, one_by_one=True)), found
+        yield tuple(peaks(there, whole)), found
+
+
+def peaks(program: Program, choice: dict[str, str]) -> Iterator[Formulas]:
+    """The formulas this page shows: the peak's, and who stands on it."""
+    for one in formulas(program, one_by_one=True):
+        values = {key: text for key, text in one.values.items() if key in SHOWN}
+        yield replace(one, values=values, tables={}, choice=choice)
 
 
 def kernels_of(target: Device) -> str:

@@ -11,10 +11,17 @@ from botec.write.to_json import plain
 
 
 class Words:
-    """Texts by their place in one list."""
+    """Texts, rows and tables by their places in lists, equal ones once."""
 
     def __init__(self) -> None:
         self.places: dict[str, int] = {}
+        self.rows: dict[tuple[int, ...], int] = {}
+        self.tables: dict[tuple[int, ...], int] = {}
+
+    def table(self, rows: Sequence[Sequence[str]]) -> int:
+        """Where a table stands: its rows by their places."""
+        places = (self.rows.setdefault(tuple(self.row(row)), len(self.rows)) for row in rows)
+        return self.tables.setdefault(tuple(places), len(self.tables))
 
     def place(self, text: str) -> int:
         """Where a text stands."""
@@ -40,6 +47,8 @@ def controls(report: Report) -> dict[str, Any]:
         "work": work_data(report),
         "trials": [trials_data(one, report) for one in report.trials],
         "texts": list(words.places),
+        "rows": list(words.rows),
+        "tables": list(words.tables),
     }
 
 
@@ -52,7 +61,7 @@ def formulas_data(
         "where": plain(one.where),
         "values": {key: words.place(text) for key, text in one.values.items()},
         "choice": {**choice_of(report), **one.choice},
-        "tables": {key: [words.row(row) for row in table] for key, table in one.tables.items()},
+        "tables": {key: words.table(table) for key, table in one.tables.items()},
         "calls": [rows.setdefault(row, len(rows)) for row in one.calls],
         "cases": [case_data(case, words) for case in one.cases],
     }
@@ -64,7 +73,7 @@ def case_data(one: Case, words: Words) -> dict[str, Any]:
         "formula": words.place(one.formula),
         "values": {key: words.place(text) for key, text in one.values.items()},
         "texts": {key: words.place(text) for key, text in one.texts.items()},
-        "tables": {key: [words.row(row) for row in table] for key, table in one.tables.items()},
+        "tables": {key: words.table(table) for key, table in one.tables.items()},
     }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from botec.errors import BadInput, MissingPackage
-from botec.report import Layers, Lifetimes, Picture, Report
+from botec.report import Fields, Layers, Lifetimes, Picture, Report
+from botec.write.seen import Span, chosen, sees, span
 
 WIDE, HIGH = 7.0, 4.0  # inches of one picture
 
@@ -47,17 +48,17 @@ def figure(report: Report, title: str = "") -> Any:
     FigureCanvasAgg(made)
     for place, picture in enumerate(pictures):
         axes = made.add_subplot(len(pictures), 1, place + 1)
-        how: Any = {Layers: pile, Lifetimes: outline}.get(type(picture), draw)
+        how: Any = {Layers: pile, Lifetimes: outline, Fields: nested}.get(type(picture), draw)
         how(axes, picture)
     return made
 
 
-def pictures_of(report: Report, title: str = "") -> Iterator[Picture | Layers | Lifetimes]:
+def pictures_of(report: Report, title: str = "") -> Iterator[Picture | Layers | Lifetimes | Fields]:
     """Every picture, in the order of the page."""
     wanted = title.lower()
     for section in report.whole().sections:
         for part in section.parts:
-            if isinstance(part, (Picture, Layers, Lifetimes)) and (
+            if isinstance(part, (Picture, Layers, Lifetimes, Fields)) and (
                 wanted in part.title.lower() or wanted in section.title.lower()
             ):
                 yield part
@@ -79,6 +80,40 @@ def outline(axes: Any, picture: Lifetimes) -> None:
     axes.fill_between(moments, sizes, step="post", label="all that is alive")
     marked(axes, picture)
     axes.set_ylabel("[B]")
+
+
+def nested(axes: Any, picture: Fields) -> None:
+    """The input, and on it what the middle places of a few layers see, the deepest outermost.
+
+    Of two axes the last one goes across and the first one down, as pictures are stored.
+    """
+    from matplotlib.patches import Rectangle
+
+    def box(spans: list[Span], **style: Any) -> None:
+        down, across = spans if len(spans) > 1 else (Span(0, 1), *spans)
+        axes.add_patch(Rectangle((across.low, down.low), across.size, down.size, **style))
+
+    whole = [Span(0, size) for size in picture.sizes]
+    box(whole, facecolor="0.9", edgecolor="0.4", label="the input")
+    layers, every = chosen(picture), [whole]
+    for place, layer in enumerate(layers):
+        spans = [span(layer, axis, size) for axis, size in enumerate(picture.sizes)]
+        every.append(spans)
+        label = f"{layer.layer} ({layer.op}): {sees(layer, picture)}"
+        box(spans, fill=False, edgecolor=f"C{place}", linewidth=1.5, label=label)
+    ends = [(min(one[axis].low for one in every), max(one[axis].high for one in every))
+            for axis in range(len(whole))]  # fmt: skip
+    margin = 0.02 * max(high - low for low, high in ends)
+    axes.set_xlim(ends[-1][0] - margin, ends[-1][1] + margin)
+    axes.set_xlabel(picture.axes[-1])
+    if len(ends) > 1:
+        axes.set_ylim(ends[0][1] + margin, ends[0][0] - margin)
+        axes.set_ylabel(picture.axes[0])
+        axes.set_aspect("equal")
+    else:
+        axes.set_yticks([])
+    axes.set_title(picture.title)
+    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def marked(axes: Any, picture: Layers | Lifetimes) -> None:

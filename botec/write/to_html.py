@@ -50,6 +50,7 @@ SCRIPTS = (
 MOST_ROWS = 60  # of a table before the rest is folded away
 HEADLINES = (
     *("parameters", "multiplications.step", "multiplications.forward", "memory.peak"),
+    *("memory.device", "fit.room", "fit.largest.B"),
     *("time.forward", "time.step", "time.run", "cost.run"),
 )
 

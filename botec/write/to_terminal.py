@@ -14,7 +14,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botec.report import Figures, Layers, Part, Picture, Report, Section, Table, Text
+from botec.report import Fields, Figures, Layers, Part, Picture, Report, Section, Table, Text
 from botec.units import Quantity
 from botec.write.figures import Block, Shape, block, block_lines, shape_of
 from botec.write.grid import Cell, clean, line, paragraph
@@ -22,6 +22,7 @@ from botec.write.layers import layers_lines
 from botec.write.look import FORMULA, HEADING, PLAIN, QUIET, REFUSAL, TITLE, TROUBLE, USUAL, Look
 from botec.write.pictures import picture_lines
 from botec.write.places import placed
+from botec.write.seen import seen_lines
 from botec.write.tables import is_number, table_lines
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def part_lines(part: Part, figures: Block | None, shape: Shape, look: Look) -> l
         return picture_lines(part, shape.width, look)
     if isinstance(part, Layers):
         return layers_lines(part, shape.width, look)
+    if isinstance(part, Fields):
+        return seen_lines(part, shape.width, look)
     if isinstance(part, Text):
         return text_lines(part, shape.width)
     return block_lines(figures, shape) if figures and figures.rows else []
@@ -143,7 +146,8 @@ def head(report: Report, width: int) -> Iterator[Line]:
     """The model with its dimensions, and how the step is run."""
     name, point = clean(report.model.get("name", "a model")), dimension_texts(report.setting)
     yield line(Cell("  ".join((name, *point)), TITLE))
-    yield from paragraph(step_text(report.setting), width, QUIET)
+    if step := step_text(report.setting):
+        yield from paragraph(step, width, QUIET)
 
 
 def asked(report: Report, width: int) -> list[Line]:

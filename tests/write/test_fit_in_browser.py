@@ -116,6 +116,10 @@ def test_who_stands_on_the_peak_follows(opened: Opened, size: int) -> None:
         table = told(report, "Memory at the peak", place)
         wanted = [[str(cell) for cell in row] for row in (*table["rows"], table["total"])]
         assert opened.rows(key) == wanted, key
+    shown = opened.page.locator('[data-figure="memory.peak"] td.formula').inner_text()
+    assert (
+        eval(shown, {"max": max, "B": size}) == report["figures"]["memory.peak"]["counted"]["value"]
+    )
     assert text(opened, "memory.moment") == told(report, "Memory at the peak", 0)["text"]
 
 

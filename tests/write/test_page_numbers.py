@@ -32,10 +32,11 @@ SHARP = Speeds(
 
 
 def node(body: str, given: Any) -> Any:
-    """What a script makes of ``given``; ``f``, ``n`` are the evaluator and the numbers."""
+    """What a script makes of ``given``; ``f``, ``n``, ``t``: evaluator, numbers and trials."""
     script = (
         f"const f = require({json.dumps(str(PAGE / 'evaluate.js'))});"
         f"const n = require({json.dumps(str(PAGE / 'numbers.js'))});"
+        f"const t = require({json.dumps(str(PAGE / 'trials.js'))});"
         "const given = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
         f"console.log(JSON.stringify({body}));"
     )
@@ -120,17 +121,95 @@ def test_a_call_takes_what_python_says() -> None:
         view = name == VIEWS
         work = Work(None if view else name, dtype, "forward", 0, 1, operations, moved)
         parts = parts_of(work, operations, moved, speeds)
-        wanted.append([float(parts.compute), float(parts.bandwidth), float(parts.seconds)])
+        peak = math.inf if view else speeds.peak(dtype) or speeds.peak("float32") or math.inf
+        best = max(operations / peak, moved / speeds.bandwidth) if speeds.bandwidth else None
+        best = 0.0 if view and speeds.bandwidth else best
+        wanted.append([float(parts.compute), float(parts.bandwidth), float(parts.seconds), best])
         seconds = PLAIN if speeds.sharpness >= SHARPEST else SMOOTH
         names_of = {"slow": 1.0, "cost": speeds.overhead, "sharpness": speeds.sharpness,
-                    "fresh": 0.0, "made": 0.0, **of_class(speeds, name, dtype)}  # fmt: skip
+                    "fresh": 0.0, "made": 0.0, "full": speeds.bandwidth,
+                    **of_class(speeds, name, dtype)}  # fmt: skip
         sizes = {"operations": 0 if view else operations, "bytes": 0 if view else moved}
         cases.append([[*CALL, ("seconds", seconds)], names_of, sizes])
     body = (
         "given.map(([call, names, sizes]) => { const at = { ...names, ...f.sizes(sizes) };"
         " for (const [name, text] of call) at[name] = f.value(text, at);"
-        " return [at.compute, at.bandwidth, at.seconds]; })"
+        " return [at.compute, at.bandwidth, at.seconds, at.ideal]; })"
     )
     for shown, told, case in zip(node(body, cases), wanted, cases, strict=True):
         for one, other in zip(shown, told, strict=True):
-            assert math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-280), case
+            if other is None:
+                assert one is None
+            else:
+                assert math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-280), case
+
+
+def test_numbers_in_a_text_are_those_of_python() -> None:
+    """Hundredths, digits and thousands, halves among them."""
+    draw = random.Random(6)
+    cases, wanted = [], []
+    for _ in range(1000):
+        value: float = draw.choice([draw.random() * 10.0 ** draw.randrange(-3, 6), 0.125, 2.5, 0.5])
+        digits = draw.randrange(0, 3)
+        cases.append([value, digits])
+        wanted.append(f"{value:.{digits}%} {value:.{digits}f} {value:,.0f} {-value:.{digits}f}")
+    body = (
+        "given.map(([x, digits]) => n.filled({ text: `{x|%${digits}} {x|.${digits}} {x|,0}`"
+        " + ` {0 - x|.${digits}}` }, [{ x }], String))"
+    )
+    shown = node(body, cases)
+    assert [one for one in zip(cases, shown, wanted, strict=True) if one[1] != one[2]] == []
+
+
+def test_two_ends_are_told_where_they_differ() -> None:
+    saying = {"text": "{x|.1} of {y|}, {z|}", "shares": {}}
+    ends = [{"x": 1.25, "y": "it", "z": None}, {"x": 2.5, "y": "it", "z": None}]
+    assert node("n.filled(given[0], given[1], String)", [saying, ends]) == "1.2 to 2.5 of it, ?"
+
+
+def test_what_was_tried_never_says_more_than_is_so() -> None:
+    """Rows of a function that never falls: between them its value lies within what is told, and
+    yes, no and the largest are right or unknown. Where a row stands all is exact."""
+    draw = random.Random(7)
+    cases: list[Any] = []
+    for _ in range(1000):
+        names = ["B", "S"][: draw.choice([1, 2])]
+        slopes = [draw.randrange(0, 50) for _ in range(3)]
+        room, most = draw.randrange(1, 4000), draw.randrange(20, 60)
+        points = [[draw.randrange(1, most) for _ in names] for _ in range(draw.randrange(1, 30))]
+        rows = [[*point, bytes_at(slopes, point)] for point in points]
+        point = draw.choice([*points, [draw.randrange(1, most) for _ in names]])
+        trial = {"names": names, "keys": ["held"], "rows": rows, "within": {},
+                 "most": dict.fromkeys(names, most), "step": {}}  # fmt: skip
+        cases.append([trial, dict(zip(names, point, strict=True)), room, slopes])
+    body = (
+        "given.map(([trial, point, room]) => { const rows = t.rowsOn(trial, 'card', room);"
+        " const text = (one) => (one === null ? null : [one].flat().map(String));"
+        " const held = t.held(trial, rows, point);"
+        " return [held && text(held.held), text(t.fits(trial, rows, point)),"
+        " text(t.largest(trial, rows, point, 'B'))]; })"
+    )
+    sharp = 0
+    for (trial, point, room, slopes), (held, fits, largest) in zip(
+        cases, node(body, cases), strict=True
+    ):
+        value = bytes_at(slopes, [*point.values()])
+        most = trial["most"]["B"]
+        others = [*point.values()][1:]
+        fitting = (b for b in range(1, most + 1) if bytes_at(slopes, [b, *others]) <= room)
+        best = max(fitting, default=0)
+        if held:
+            assert int(held[0]) <= value <= int(held[1])
+        assert fits in (None, [str(int(value <= room))])
+        assert int(largest[0]) <= best <= int(largest[1])
+        if [*point.values(), value] in trial["rows"]:
+            assert held == [str(value)] * 2
+            assert fits is not None
+            sharp += 1
+    assert sharp > 300
+
+
+def bytes_at(slopes: list[int], point: list[int]) -> int:
+    """Steps that never fall, as an allocator's do."""
+    size = slopes[0] + sum(slope * one for slope, one in zip(slopes[1:], point, strict=False))
+    return -(-size // 64) * 64

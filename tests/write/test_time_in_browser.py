@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from write.in_browser import Opened, agree, disagreements, needed, tables_of
 
+from botec.analyses.duration.pages import TOLD
 from botec.analyses.duration.slowdowns import fitted_to
 from botec.analyses.duration.speeds import MEASURED
 from botec.devices import devices
@@ -57,6 +58,9 @@ def test_every_control_gives_the_numbers_of_the_command(opened: Opened, seed: in
         assert agree(opened.raw(key), report["figures"][key]["counted"]["value"]), key
     for key, table in zip(("time.kind", "time.module"), tables_of(report), strict=False):
         assert not disagreements(opened.rows(key), table)
+    for key, part in zip(TOLD, report["sections"][0]["parts"], strict=False):
+        if part["part"] == "text":
+            assert opened.page.locator(f'[data-text="{key}"]').inner_text() == part["text"]
     assert opened.said == []
 
 
@@ -97,6 +101,9 @@ def test_this_machine_by_its_calibration(
             assert agree(opened.raw(key), report["figures"][key]["counted"]["value"]), key
         for key, table in zip(("time.kind", "time.module"), tables_of(report), strict=False):
             assert not disagreements(opened.rows(key), table)
+        said = [part["text"] for part in report["sections"][0]["parts"] if part["part"] == "text"]
+        told = [opened.page.locator(f'[data-text="{key}"]') for key in TOLD[: len(said)]]
+        assert [one.inner_text() for one in told] == said
     assert opened.page.locator("#place option").count() == 1
     opened.page.close()
 

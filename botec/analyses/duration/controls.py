@@ -10,7 +10,7 @@ from typing import Any
 
 from botec.analyses.count import parameter_count
 from botec.analyses.duration.classes import multiplies
-from botec.analyses.duration.pages import VIEWS, Timed
+from botec.analyses.duration.pages import BASIS, BOUND, USED, VIEWS, Timed, rests_on
 from botec.analyses.duration.run import (
     EXAMPLES,
     HIDDEN,
@@ -28,7 +28,7 @@ from botec.analyses.paths import grouping
 from botec.analyses.storages import ITSELF
 from botec.devices import Device
 from botec.errors import BadInput
-from botec.report import Group, Work
+from botec.report import Group, Saying, Work
 
 Calls = tuple[tuple[str, str, str, str, int, str, str, str], ...]
 
@@ -41,6 +41,7 @@ CALL = (
     ("less", "min(compute, moving)"),
     ("new", "fresh * made"),
     ("bandwidth", "moving + new"),
+    ("ideal", "max(operations / peak, bytes / full)"),
 )
 SMOOTH = "more * (1 + (less / max(more, 1e-300)) ** sharpness) ** (1 / sharpness) + overhead + new"
 PLAIN = "more + overhead + new"
@@ -94,7 +95,26 @@ def work(
         devices=devices,
         device=timed.speeds.title,
         given=given or {},
+        texts=texts(timed, step),
     )
+
+
+def texts(timed: Timed, step: str) -> dict[str, tuple[Saying, ...]]:
+    """What the page begins with, as :func:`botec.analyses.duration.pages.verdict` says it."""
+    used = f"Utilisation (MFU) {{products / ({step} * roof)|%1}} of the {{type}} peak"
+    first = next(iter(timed.program.asked), "")
+    named = "examples" if first == "B" else f"of {first}"
+    speed = f" {{{first} / {step}|,0}} {named} a second." if first else ""
+    ideal = f"at full peak and bandwidth the step takes {{ideal / {step}|%0}} of the time."
+    return {
+        BASIS: (Saying("1", "{said}"),),
+        BOUND: (Saying("1", "Bound by {shares}.", shares={one: f"bound.{one}" for one in BOUNDS}),),
+        USED: (
+            Saying(f"choose(ideal, {step}, roof, 0)", f"{used}; {ideal}{speed}"),
+            Saying("roof", f"{used}.{speed}"),
+            Saying("1", "No peak is known to hold it against."),
+        ),
+    }
 
 
 def groups(timed: Timed, step: str) -> dict[str, Group]:
@@ -154,6 +174,8 @@ def constants(
         "low": speeds.low,
         "high": speeds.high,
         "bandwidth": speeds.bandwidth,
+        "full": speeds.bandwidth,
+        "said": rests_on(speeds),
         "peaks": dict(speeds.peaks),
         "price": sheet.number("price.USD-per-hour") if sheet else None,
         "power": sheet.power if sheet else None,
@@ -164,14 +186,16 @@ def constants(
 def of_class(speeds: Speeds, name: str, dtype: str) -> dict[str, Any]:
     """Rate and bandwidth of a class, and what a call of it costs where that is its own."""
     if name == VIEWS:
-        return {"rate": NO_LIMIT, "width": NO_LIMIT, "cost": speeds.view}
+        return {"rate": NO_LIMIT, "width": NO_LIMIT, "cost": speeds.view, "peak": NO_LIMIT}
     rate = speeds.product(name, dtype) if multiplies(name) else None
     known = NO_LIMIT if rate is None else rate_text(rate, "operations")
     width, slow = rate_text(speeds.moving(name, dtype), "bytes"), speeds.slowdown(name, dtype)
+    peak = speeds.peak(dtype) or speeds.peak("float32") or NO_LIMIT
     if slow is None:
-        return {"rate": known, "width": width}
-    return {key: f"={str(text).removeprefix('=')} / {slow.text()}"
-            for key, text in (("rate", known), ("width", width))}  # fmt: skip
+        return {"rate": known, "width": width, "peak": peak}
+    slowed = {key: f"={str(text).removeprefix('=')} / {slow.text()}"
+              for key, text in (("rate", known), ("width", width))}  # fmt: skip
+    return {**slowed, "peak": peak}
 
 
 def rate_text(rate: Rate, work: str) -> float | str:

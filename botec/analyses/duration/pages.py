@@ -46,6 +46,7 @@ from botec.rules.time import (
 )  # fmt: skip
 
 VIEWS = "views"
+TOLD = BASIS, BOUND, USED = "time.basis", "time.bound", "time.used"  # what a page tells anew
 BASES = {
     MEASURED: "its own calibration",
     CALIBRATED: "public measurements of this device",
@@ -152,7 +153,8 @@ def rule_beside(timed: Timed, span: str) -> Ruled | None:
 
 def time_sections(timed: Timed, keys: tuple[str, ...]) -> tuple[Section, ...]:
     """The verdict, the tables, the picture."""
-    first: list[Part] = [*map(Text, verdict(timed)), Figures(keys)]
+    told = (Text(text, key=key) for key, text in zip(TOLD, verdict(timed), strict=False))
+    first: list[Part] = [*told, Figures(keys)]
     roof = (roofline(timed),) if timed.speeds.bandwidth and timed.peak else ()
     tables = (class_table(timed), module_table(timed))
     return (Section("Time", tuple(first)), Section("Who takes it", tables), *pictured(roof))
@@ -173,12 +175,17 @@ def verdict(timed: Timed) -> list[str]:
     whole = sum(bounds.values()) or 1.0
     parts = [f"{name} {seconds / whole:.0%}" for name, seconds in bounds.items() if seconds]
     found = [
-        f"On {speeds.title}, by {BASES[speeds.basis]} ({speeds.basis}). {interval(speeds)}",
+        rests_on(speeds),
         f"Bound by {', '.join(sorted(parts, key=lambda text: -int(text.split()[-1][:-1])))}.",
     ]
     if timed.utilisation is not None:
         found.append(f"{utilisation(timed)}{speed(timed)}")
     return found
+
+
+def rests_on(speeds: Speeds) -> str:
+    """Whose speeds they are, how they are known, and how far they may lie off."""
+    return f"On {speeds.title}, by {BASES[speeds.basis]} ({speeds.basis}). {interval(speeds)}"
 
 
 def utilisation(timed: Timed) -> str:

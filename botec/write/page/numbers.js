@@ -84,7 +84,7 @@ const botecNumber = (() => {
   function styled(value, unit, told) {
     if (value === null) return "?";
     if (typeof value === "string") return value;
-    if (unit[0] === "%") return `${decimal(100 * Number(value), Number(unit.slice(1)))}%`;
+    if (unit[0] === "%") return `${decimal(100 * Number(value), Number(unit.slice(1))).replaceAll(",", "")}%`;
     if (unit[0] === ".") return decimal(value, Number(unit.slice(1))).replaceAll(",", "");
     return unit[0] === "," ? decimal(value, Number(unit.slice(1))) : told(value, unit);
   }

@@ -37,11 +37,11 @@
   // Every figure and every table there is a formula for; what has none here is unknown.
   function worked() {
     const found = regime(), figures = {}, tables = {}, texts = {};
-    const tabled = (rows) => () => rows.map((row) => row.map((text) => data.texts[text]));
+    const tabled = (table) => () => data.tables[table].map((row) => data.rows[row].map((text) => data.texts[text]));
     if (found) {
       for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
       const own = standing(found);
-      for (const [key, rows] of Object.entries({ ...found.tables, ...own.tables })) tables[key] = tabled(rows);
+      for (const [key, table] of Object.entries({ ...found.tables, ...own.tables })) tables[key] = tabled(table);
       for (const [key, text] of Object.entries(own.values)) figures[key] = value(data.texts[text]);
       for (const [key, text] of Object.entries(own.texts)) texts[key] = data.texts[text];
     }
@@ -117,7 +117,12 @@
     for (const text of all("[data-text]")) say(text);
     for (const size of all("[data-size]")) size.textContent = point[size.dataset.size];
     for (const note of all(".asked")) note.hidden = !moved();
-    for (const cell of all("td.formula, .figures td:not(.count):not(.formula), .figures details, main p:not([data-text]):not(.asked)")) {
+    for (const cell of all("tr[data-figure] td.formula")) {
+      const text = now.found && now.found.values[cell.parentElement.dataset.figure];
+      if (text !== undefined && text !== null) cell.textContent = data.texts[text];
+      cell.classList.toggle("stale", moved() && !(text >= 0));
+    }
+    for (const cell of all(".figures td:not(.count):not(.formula), .figures details, main p:not([data-text]):not(.asked)")) {
       cell.classList.toggle("stale", moved());
     }
     judge();

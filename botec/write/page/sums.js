@@ -22,7 +22,7 @@ const botecSums = (() => {
   }
 
   const empty = (work) => ({
-    calls: 0n, views: 0n, seconds: 0, operations: 0n, bytes: 0n, bounds: Object.fromEntries(work.bounds.map((one) => [one, 0])),
+    calls: 0n, views: 0n, seconds: 0, ideal: 0, operations: 0n, bytes: 0n, bounds: Object.fromEntries(work.bounds.map((one) => [one, 0])),
     ...Object.fromEntries(work.phases.map((phase) => [`seconds.${phase}`, 0])),
   });
 
@@ -30,6 +30,7 @@ const botecSums = (() => {
     const seconds = at.seconds * times, many = BigInt(times);
     sum[kind === work.views ? "views" : "calls"] += many;
     sum.seconds += seconds;
+    if (kind !== work.views) sum.ideal = sum.ideal === null || at.ideal === null ? null : sum.ideal + at.ideal * times;
     sum[`seconds.${phase}`] = (sum[`seconds.${phase}`] || 0) + seconds;
     sum.operations += at.operations * many;
     sum.bytes += at.bytes * many;
@@ -80,7 +81,7 @@ const botecSums = (() => {
     const types = [...summed(work, done, "type")];
     const type = types.reduce((most, one) => (one[1].operations > most[1].operations ? one : most), ["", { operations: -1n }])[0];
     const bounds = Object.fromEntries(Object.entries(all.bounds).map(([name, seconds]) => [`bound.${name}`, seconds]));
-    return { figures, groups, type, known: { ...known, ...bounds } };
+    return { figures, groups, type, known: { ...known, ...bounds, type, roof: (device.peaks || {})[type] ?? null } };
   }
   return { answers };
 })();
