@@ -47,6 +47,11 @@ class Direction(Protocol):
         """Their difference as a share."""
         ...
 
+    @property
+    def sharp(self) -> bool:
+        """Whether it is sure enough to see a small mistake."""
+        ...
+
 
 def ways_section(
     passes: Mapping[str, int], seconds: Mapping[str, float], apart: Mapping[str, float]
@@ -71,9 +76,10 @@ def ways_section(
 def check_figures(
     verdicts: Sequence[Direction], wrong: Sequence[Direction], passes: int
 ) -> dict[str, Figure]:
-    """How many tensors' gradients are wrong, how far the others lie apart, and what it cost."""
+    """How many tensors' gradients are wrong, how far the others lie apart (of those that a kink or
+    rounding leaves sharp), and what it cost."""
     names = {name for one in wrong for name in one.names}
-    healthy = [one.error for one in verdicts if not names & set(one.names)]
+    healthy = [one.error for one in verdicts if one.sharp and not names & set(one.names)]
     numbers = (
         ("wrong", "tensors whose gradient is wrong", len(names)),
         ("error", "largest difference where it is right", max(healthy, default=None)),

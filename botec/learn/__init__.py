@@ -70,10 +70,21 @@ class Question:
 
         return source_of(self.model, bool(self.options.get("train", True)), self.inputs)
 
+    @cached_property
+    def unlabelled(self) -> Source:
+        """The same without training: what a model makes of its labels is an input then."""
+        labels = {one.name for one in self.source.inputs if one.only == "train"}
+        if not labels:
+            return self.source
+        from botec.read.tape import source_of
+
+        others = tuple(one for one in self.inputs if getattr(one, "name", "") not in labels)
+        return source_of(self.model, False, others)
+
     def graph(self, train: bool = False, loss: bool = False) -> Graph:
         """The forward pass as a graph of values, in either mode of the module."""
         if (train, loss) not in self.graphs:
-            source = self.source
+            source = self.source if train else self.unlabelled
             from botec.read.tape import tape_source
 
             self.graphs[train, loss] = tape_source(source, self.point, train=train, loss=loss)

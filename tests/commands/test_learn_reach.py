@@ -111,6 +111,12 @@ def test_a_model_without_windows_has_an_answer(say: Any, net: Any) -> None:
     )
 
 
+def test_without_labels_a_decoder_has_an_input_of_its_own(say: Any) -> None:
+    pytest.importorskip("transformers")
+    said = say("learn", "transformers:t5", "S=16", "T=8", "--only", "reach", "--json")
+    assert answer(said)["figures"]["learn.receptive_field.S"]["counted"]["value"] == 16
+
+
 def test_what_stands_for_the_network_is_no_value_inside_a_module(say: Any, net: Any) -> None:
     out = say("learn", *net("Windowed", "B,2,20"), "--only", "reach", "--plain").out
     assert "a place of norm sees 3 places" in " ".join(out.split())
