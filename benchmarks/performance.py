@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import pkgutil
 import platform
 import resource
 import statistics
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "build" / "performance.jsonl"
@@ -52,6 +54,16 @@ WAYS = {
     "step": "closed form of the step",
 }
 Timed = tuple[float, float]  # seconds of the processor, seconds on the wall
+PARTS = {  # of a reading, by where their code is
+    "building the network": ("botec.read.from_torch", "build"),
+    "taking its weights to the meta device": ("botec.read.build", "twin_of"),
+    "comparing its blocks": ("botec.read.short", "runs_of"),
+    "whole traces": ("botec.read.step", "Subject.run"),
+    "traces of few blocks": ("botec.read.short", "Short.with_units"),
+    "the whole forward pass as proof": ("botec.read.short", "Short.prove_forward"),
+    "the update": ("botec.read.short", "around"),
+    "writing out every block": ("botec.read.short", "Short.whole"),
+}
 
 
 # --- what is measured -----------------------------------------------------------------------------
@@ -62,6 +74,36 @@ def timed(work: Callable[[], Any]) -> tuple[Timed, Any]:
     cpu, wall = time.process_time(), time.perf_counter()
     found = work()
     return (time.process_time() - cpu, time.perf_counter() - wall), found
+
+
+def spent(work: Callable[[], Any]) -> dict[str, Any]:
+    """Where the processor's seconds of a reading go: of every part (what is inside of another is
+    not counted twice) ``[seconds, times]``, and of all."""
+    found: dict[str, Any] = {name: [0.0, 0] for name in PARTS}
+    inner: list[float] = []
+
+    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            inner.append(0.0)
+            start = time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                took = time.process_time() - start
+                found[name][0] += took - inner.pop()
+                found[name][1] += 1
+                if inner:
+                    inner[-1] += took
+
+        return run
+
+    with contextlib.ExitStack() as stack:
+        for name, (module, path) in PARTS.items():
+            where, _, leaf = f"{module}:{path}".replace(":", ".").rpartition(".")
+            function = pkgutil.resolve_name(f"{module}:{path}")
+            stack.enter_context(patch(f"{where}.{leaf}", clocked(name, function)))
+        found["all"] = timed(work)[0][0]
+    return found
 
 
 def imports() -> None:
@@ -177,7 +219,7 @@ def parts(name: str, point: Mapping[str, int], device: str) -> tuple[Any, list[A
     with torch.device(device), no_initialisation():
         module = source.build().train()
         if name.endswith("deepseek_v3"):
-            module = module.bfloat16()  # PyTorch's shape kernel of grouped products takes no other
+            as_bfloat16(module)
         positional, named = [], dict(source.arguments)
         for one in source.inputs:
             tensor = torch.zeros(one.shape(point), dtype=getattr(torch, one.dtype))
@@ -186,6 +228,18 @@ def parts(name: str, point: Mapping[str, int], device: str) -> tuple[Any, list[A
             else:
                 positional.append(tensor)
     return module, positional, named
+
+
+def as_bfloat16(module: Any) -> None:
+    """PyTorch's shape kernel of grouped products takes no other type. The module's own method
+    cannot exchange weights under FakeTensorMode."""
+    import torch
+
+    for part in module.modules():
+        for name, weight in part.named_parameters(recurse=False):
+            part._parameters[name] = torch.nn.Parameter(weight.detach().bfloat16())
+        for name, buffer in part.named_buffers(recurse=False):
+            part._buffers[name] = buffer.bfloat16() if buffer.is_floating_point() else buffer
 
 
 def loss_of(output: Any) -> Any:
@@ -223,6 +277,7 @@ def beside(model: str, rival: str) -> dict[str, Any]:
         found["rival"] = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         for way, work in own.items():
             found[way] = [timed(work)[0] for _ in range(3)]
+    found["spent"] = spent(list(own.values())[-1])
     return found
 
 
@@ -249,6 +304,9 @@ def growth() -> dict[str, Any]:
             found.setdefault(str(layers), []).append(reading)
             with_formulas = timed(closed_form(name, point, "adamw"))[0]
             found.setdefault(f"{layers} closed", []).append(with_formulas)
+            found[f"{layers} spent"] = spent(
+                lambda n=name, p=point: botec.read(n, optimizer="adamw", **p)
+            )
     return found
 
 
@@ -424,17 +482,55 @@ def goals(found: Mapping[str, Any]) -> list[tuple[str, str, float | None, bool |
     return wanted
 
 
-CAUSES = {
-    "126": "what still grows with depth: the whole forward pass is traced once as proof, the "
-    "optimizer is run over all weights, and every event of every layer is written out.",
-    WAYS["pass"]: "the pass is traced with every block and every birth and death of memory, and "
-    "the network's own Python code, which all sides run, takes its share.",
-    WAYS["closed"]: "a closed form takes three to four traces for each regime, and two proofs of "
-    "depth, each with the device's decisions put in place anew.",
-    "beyond the imports": "the processor was shared; the proofs by whole forward passes and the "
-    "optimizer's update over every weight are what is left.",
-    "": "not measured on this machine in the time there was.",
-}
+def cause(what: str, found: Mapping[str, Any]) -> str:
+    """Why a goal is missed, in what was measured."""
+    if "equal layers" in what:
+        return why_deeper(found["growth"])
+    if "against" in what:
+        rival = next(key for key, name in RIVALS.items() if name in what)
+        way = next(key for key, name in WAYS.items() if what.startswith(f"{name} against"))
+        return why_slower(found, rival, way)
+    return "it takes what is said below"
+
+
+def why_deeper(row: Mapping[str, Any]) -> str:
+    """What the seconds go to that more layers take."""
+    if "126 spent" not in row:
+        return "measured before its parts were"
+    few, many = row["32 spent"], row["126 spent"]
+    more = {name: many[name][0] - few[name][0] for name in PARTS}
+    total = many["all"] - few["all"]
+    listed = ", ".join(f"{name} {text(more[name])}" for name in largest(more))
+    return f"94 layers more take {text(total)} more: {listed}"
+
+
+def why_slower(found: Mapping[str, Any], rival: str, way: str) -> str:
+    """The model with the poorest ratio, and what its seconds go to."""
+    ratios = {
+        model: other / own
+        for model in MODELS
+        if (row := found.get(f"{rival}/{model}"))
+        and (other := median(row.get("rival")))
+        and (own := median(row.get(way)))
+    }
+    model = min(ratios, key=lambda name: ratios[name])
+    used = found[f"{rival}/{model}"].get("spent") or {}
+    start = f"the poorest is {model} with {ratios[model]:.1f} ×"
+    if way == "pass" or not used:
+        return start
+    seconds = {name: used[name][0] for name in PARTS}
+    listed = ", ".join(
+        f"{name} {text(seconds[name])}"
+        + (f" ({used[name][1]} of them)" if name.endswith("s") else "")
+        for name in largest(seconds)
+    )
+    return f"{start}: of {text(used['all'])} there, {listed}"
+
+
+def largest(seconds: Mapping[str, float]) -> list[str]:
+    """The parts that take a twentieth of all parts or more, the largest first."""
+    least = sum(seconds.values()) / 20
+    return sorted((n for n in seconds if seconds[n] >= least), key=lambda n: -seconds[n])
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -461,8 +557,8 @@ def page(found: Mapping[str, Any]) -> str:
         unit = " ×" if "×" in wanted else " GiB" if "GiB" in wanted else " s"
         lines.append(f"| {what} | {wanted} | {text(value, unit)} | {'met' if met else 'not met'} |")
         if not met:
-            cause = next(why for key, why in CAUSES.items() if key in what)
-            missed.append(f"{what}: {CAUSES[''] if value is None else cause}")
+            why = "not measured yet" if value is None else cause(what, found)
+            missed.append(f"{what}: {why}.")
     lines += ["", *(f"- {one}" for one in missed), *([""] if missed else [])]
     for rival in RIVALS:
         lines += [f"## Against {RIVALS[rival]}", "", *contest(found, rival), ""]
