@@ -205,8 +205,6 @@ CAUSES = {
     "U-Net": "all gradients pass a head of 64 weights; the first network's are not the others'",
     "googlenet": "likely pools of stride 1 and windows of 3: neighbours share their largest "
     "entry, whose gradients add up more than entries far apart say",
-    "swin_t": "likely windows of attention: weights' gradients are sums over positions "
-    "that are alike within a window",
 }
 
 

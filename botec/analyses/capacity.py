@@ -9,7 +9,7 @@ knowledge for each parameter is what they were measured to store of facts seen a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil, comb, log2
 from typing import Any
@@ -87,6 +87,8 @@ def figures(network: Network) -> dict[str, Figure]:
 def sections(network: Network, data: Data) -> tuple[Section, ...]:
     """The card: bits, thresholds and widths; for language models compute and loss."""
     parts: list[Any] = [Figures(("learn.capacity",)), table(network, data)]
+    told = enumerate(sources(rows_of(network, data)), 1)
+    parts.append(Text("; ".join(f"[{place}] {source}" for place, source in told)))
     parts += map(Text, sentences(network, data))
     found = [Section("Capacity against data", tuple(parts))]
     if data.tokens:
@@ -95,12 +97,20 @@ def sections(network: Network, data: Data) -> tuple[Section, ...]:
 
 
 def table(network: Network, data: Data) -> Table:
-    """One bound a row: what it says, and what it assumes."""
+    """One bound a row: what it says, and what it assumes, with its source's number."""
     rows = list(rows_of(network, data))
-    columns = (
-        Column("what"), Column("here", "1", apart=True), Column("assumes"), Column("source"),
-    )  # fmt: skip
-    return Table("", columns, tuple(rows))
+    places = {source: place for place, source in enumerate(sources(rows), 1)}
+    columns = (Column("what"), Column("here", "1", apart=True), Column("assumes"))
+    cells = tuple(
+        (what, here, f"{assumes} [{places[source]}]" if source else assumes)
+        for what, here, assumes, source in rows
+    )
+    return Table("", columns, cells)
+
+
+def sources(rows: Iterable[tuple[Any, ...]]) -> list[str]:
+    """The sources of the rows, each once, in their order."""
+    return list(dict.fromkeys(row[3] for row in rows if row[3]))
 
 
 def rows_of(network: Network, data: Data) -> Iterator[tuple[Any, ...]]:
