@@ -202,11 +202,25 @@ def test_what_was_tried_never_says_more_than_is_so() -> None:
             assert int(held[0]) <= value <= int(held[1])
         assert fits in (None, [str(int(value <= room))])
         assert int(largest[0]) <= best <= int(largest[1])
+        assert (held, largest) == sharpest(trial["rows"], [*point.values()], room, most)
         if [*point.values(), value] in trial["rows"]:
             assert held == [str(value)] * 2
             assert fits is not None
             sharp += 1
     assert sharp > 300
+
+
+def sharpest(rows: list[list[int]], at: list[int], room: int, most: int) -> Any:
+    """All that rows of a function that never falls tell of a value and of the largest that fits."""
+    known = [(row[:-1], row[-1]) for row in rows]
+    under = [value for sizes, value in known if all(a <= b for a, b in zip(sizes, at, strict=True))]
+    over = [value for sizes, value in known if all(a >= b for a, b in zip(sizes, at, strict=True))]
+    held = [str(max(under)), str(min(over))] if under and over else None
+    low = max((sizes[0] for sizes, value in known if value <= room and sizes[1:] >= at[1:]),
+              default=0)  # fmt: skip
+    beyond = (sizes[0] for sizes, value in known if value > room and sizes[1:] <= at[1:])
+    high = min((size for size in beyond if size > low), default=most + 1) - 1
+    return held, [str(low), str(max(low, high))]
 
 
 def bytes_at(slopes: list[int], point: list[int]) -> int:
