@@ -48,6 +48,14 @@ class Quick(nn.Module):
         return x * torch.sigmoid(1.702 * x)
 
 
+class NewGELU(nn.Module):
+    """Of another library, by another name."""
+
+    def forward(self, x):
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * torch.pow(x, 3))
+        return 0.5 * x * (1 + torch.tanh(inner))
+
+
 class Squared(nn.Module):
     def forward(self, x):
         return torch.relu(x) ** 2
@@ -103,7 +111,8 @@ def test_kinks_are_found_wherever_they_are():
     [
         (nn.ReLU(inplace=True), "relu", {}), (nn.SELU(), "selu", {}), (nn.CELU(), "celu", {}),
         (nn.ReLU6(), "relu6", {}), (nn.GELU(), "gelu", {}), (nn.PReLU(), "prelu", {}),
-        (nn.GELU(approximate="tanh"), "gelu_tanh", {}), (nn.Softsign(), "softsign", {}),
+        (nn.GELU(approximate="tanh"), "gelu_tanh", {}), (NewGELU(), "gelu_tanh", {}),
+        (nn.Softsign(), "softsign", {}),
         (nn.LogSigmoid(), "log_sigmoid", {}), (nn.Tanhshrink(), "tanhshrink", {}),
         (nn.Hardshrink(), "hardshrink", {}), (nn.LeakyReLU(), "leaky_relu", {}),
         (nn.LeakyReLU(0.2), "leaky_relu(0.2)", {"negative_slope": 0.2}),

@@ -39,6 +39,7 @@ USUAL = ("relu", "tanh", "gelu", "silu")  # shown where a network has none
 INTERVALS = 4801  # of the search for kinks
 SMOOTH = 1e-4  # of the largest slope: a jump beyond is a kink
 MOST_KINKS = 64
+SAME = 1e-6  # of a mean slope, whose constants the framework keeps in 32 bits
 SURE = 1e-10  # by which two quadratures may differ for ten digits
 
 
@@ -117,7 +118,7 @@ def is_function(run: Run, nodes: Sequence[Node]) -> bool:
 def gain_of(run: Run, name: str, module: str, nodes: Sequence[Node]) -> Gain | None:
     """The moments of a function, ``None`` for a straight line or one that cannot be run.
 
-    One that the book has goes by the book, which has kinks and names.
+    One that the book has goes by the book, whatever it is called here.
     """
     likely = [
         b for b, one in ACTIVATIONS.items() if b == name.split("(")[0] or one.module == module
@@ -130,9 +131,10 @@ def gain_of(run: Run, name: str, module: str, nodes: Sequence[Node]) -> Gain | N
         return None
     if first.slope_square - first.slope**2 < 1e-12 * max(first.slope_square, 1e-300):
         return None
-    for one in likely:
-        if abs(moments(one).square - first.square) < SURE:
-            return Gain(one, moments(one), True)
+    for one in dict.fromkeys((*likely, *ACTIVATIONS)):
+        own = moments(one)
+        if abs(own.square - first.square) < SURE and abs(own.slope - first.slope) < SAME:
+            return Gain(one, own, True)
     apart = abs(second.square - first.square) / max(first.square, 1e-300)
     digits = 10 if apart < SURE else max(1, int(-math.log10(apart)))
     return Gain(name, first, bool(likely), digits)
