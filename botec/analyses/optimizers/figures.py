@@ -120,10 +120,11 @@ def steps_for(kept: float, share: float) -> float:
 
 def steps_to(way: Way, speed: float) -> int | None:
     """The first step from which on all are within 1 % of the steady speed, within the run."""
-    taken = sizes(way.method, way.options, [way.gradient] * SETTLING)
+    most = SETTLING // way.rounds
+    taken = sizes(way.method, way.options, [way.gradient] * most)
     far = [k for k, step in enumerate(taken, 1) if abs(abs(step) - speed) > 0.01 * speed]
     reached = far[-1] + 1 if far else 1
-    return reached if reached <= SETTLING else None
+    return reached if reached <= most else None
 
 
 def answer_figures(way: Way) -> Iterator[Figure]:

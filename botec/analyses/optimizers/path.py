@@ -30,9 +30,14 @@ class Way:
         return self.method.no_form(self.start, self.gradient, self.options)
 
     @property
+    def rounds(self) -> int:
+        """How often a step changes the weight at most: it may be several iterations."""
+        return int(getattr(self.options, "max_iter", 1))
+
+    @property
     def updates(self) -> int:
-        """How often the weight is changed at most: a step may be several iterations."""
-        return self.steps * int(getattr(self.options, "max_iter", 1))
+        """How often the weight is changed at most."""
+        return self.steps * self.rounds
 
     def at(self, steps: int) -> State:
         """The state after so many steps."""
