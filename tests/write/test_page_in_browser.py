@@ -108,6 +108,18 @@ def test_areas_are_those_of_the_table(opened: Opened) -> None:
     assert rows[-1][-1] == str(memory(botec.read(MODEL), B=512).saved().at(B=512))
 
 
+@pytest.mark.parametrize("size", [1, 2, 60, 100_000])
+def test_who_stands_on_the_peak_follows(opened: Opened, size: int) -> None:
+    """Another moment is the peak of a small batch than of a large one."""
+    opened.give('[data-type="B"]', str(size))
+    report = as_object(botec.estimate(MODEL, B=size))
+    parts = next(one["parts"] for one in report["sections"] if one["title"] == "Memory at the peak")
+    for key, table in zip(("memory.role", "memory.module"), parts[1:], strict=True):
+        wanted = [[str(cell) for cell in row] for row in (*table["rows"], table["total"])]
+        assert opened.rows(key) == wanted, key
+    assert opened.page.locator('[data-text="memory.moment"]').inner_text() == parts[0]["text"]
+
+
 @pytest.mark.parametrize("size", [8, 10**9])
 def test_a_device_says_whether_the_peak_fits(opened: Opened, size: int) -> None:
     card = device("rtx4090")
