@@ -198,8 +198,8 @@ CAUSES = {
     "vgg16": "no norm; which entry of a window is the largest decides about gradients, and how "
     "alike neighbours are is estimated from the padding alone",
     "vgg16_bn": "which entry of a window is the largest: as in vgg16",
-    "efficientnet_b0": "gates behind a mean over the map: each lets 0.1 to 0.3 too little of ln E g² "
-    "back, which adds up; beside passes of the first network alone it is the same, so few units "
+    "efficientnet_b0": "gates behind a mean over the map: each lets 0.1 to 0.3 of ln E g² too "
+    "little back, which adds up; beside passes of the first network alone it is the same, so few units "
     "are not the cause, which is not found",
     "mobilenet_v3_small": "gates behind a mean over the map, as in efficientnet_b0",
     "regnet_y_400mf": "gates behind a mean over the map, as in efficientnet_b0",
