@@ -199,8 +199,8 @@ CAUSES = {
     "alike neighbours are is estimated from the padding alone",
     "vgg16_bn": "which entry of a window is the largest: as in vgg16",
     "efficientnet_b0": "gates behind a mean over the map: each lets 0.1 to 0.3 of ln E g² too "
-    "little back, which adds up; beside passes of the first network alone it is the same, so few units "
-    "are not the cause, which is not found",
+    "little back, which adds up; beside passes of the first network alone it is the same, so few "
+    "units are not the cause, which is not found",
     "mobilenet_v3_small": "gates behind a mean over the map, as in efficientnet_b0",
     "regnet_y_400mf": "gates behind a mean over the map, as in efficientnet_b0",
     "U-Net": "all gradients pass a head of 64 weights; the first network's are not the others'",
