@@ -7,8 +7,9 @@ given back afterwards, so that a user's own model is left as it was.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -52,23 +53,32 @@ def build(source: Source) -> nn.Module:
 def no_initialisation() -> Iterator[None]:
     """Weights keep whatever memory held: only shapes are asked for.
 
-    transformers has functions of its own by the same names, which keep those of torch.
+    transformers has functions of its own by the same names, which keep those of torch. What a
+    library imported meanwhile has taken for itself works again afterwards.
     """
+    silent = [True]
     places = [nn.init, *filter(None, [sys.modules.get("transformers.initialization")])]
     names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
     functions = [(place, name, getattr(place, name, None)) for place in places for name in names]
     kept = [one for one in functions if callable(one[2])]
     try:
-        for place, name, _ in kept:
-            setattr(place, name, leave_alone)
+        for place, name, function in kept:
+            setattr(place, name, while_loud(function, silent))
         yield
     finally:
+        silent.clear()
         for place, name, function in kept:
             setattr(place, name, function)
 
 
-def leave_alone(tensor: Any = None, *args: Any, **kwargs: Any) -> Any:
-    return tensor
+def while_loud(function: Callable[..., Any], silent: list[bool]) -> Callable[..., Any]:
+    """``function``, which leaves its tensor alone as long as ``silent`` holds anything."""
+
+    @wraps(function)
+    def run(tensor: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return tensor if silent else function(tensor, *args, **kwargs)
+
+    return run
 
 
 @contextmanager

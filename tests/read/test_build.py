@@ -69,6 +69,12 @@ def test_a_constructor_that_fails() -> None:
         build(Source("net", failing(BadInput("own words")), ()))
 
 
+def test_what_a_library_took_for_itself_meanwhile_works_afterwards() -> None:
+    taken = []
+    build(Source("net", lambda: taken.append(nn.init.ones_) or nn.Linear(2, 2), ()))
+    assert taken[0](torch.zeros(2)).tolist() == [1.0, 1.0]
+
+
 def test_ties_survive_on_the_meta_device() -> None:
     module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     module[1].weight = module[0].weight
