@@ -30,7 +30,7 @@ test-all: lint
 # The page's tests need Chromium, which pip does not have: Debian's, where it is not there yet.
 test-page: $(READY)
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
-	@$(RUN) -m pytest tests/write/test_to_html.py tests/write/test_page_in_browser.py
+	@$(RUN) -m pytest tests/write/test_to_html.py tests/write/test_*_in_browser.py
 
 lint: $(READY)
 	@$(RUN) -m ruff check --quiet .

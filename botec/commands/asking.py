@@ -131,7 +131,7 @@ OUTPUT_OPTIONS = (
         "-o",
         "file",
         metavar="FILE",
-        help="Write to FILE, its format by its suffix: .html, .json, .md, .txt, .svg, .png.",
+        help="Write to FILE, by its suffix: .html, .json, .md, .txt, .csv, .parquet, .svg, .png.",
     ),
     click.option("--plain", is_flag=True, help="No lines drawn, no colour."),
     click.option(

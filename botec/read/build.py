@@ -60,7 +60,7 @@ def no_initialisation() -> Iterator[None]:
     places = [nn.init, *filter(None, [sys.modules.get("transformers.initialization")])]
     names = [name for name in dir(nn.init) if name.endswith("_") and not name.startswith("_")]
     functions = [(place, name, getattr(place, name, None)) for place in places for name in names]
-    kept = [one for one in functions if callable(one[2])]
+    kept = [(place, name, found) for place, name, found in functions if callable(found)]
     try:
         for place, name, function in kept:
             setattr(place, name, while_loud(function, silent))
