@@ -123,9 +123,16 @@ def hushed() -> Iterator[None]:
     if before < logging.CRITICAL:  # setting it anew empties the caches of all loggers
         logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with unwarned():
             yield
     finally:
         if before < logging.CRITICAL:
             logging.disable(before)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Warnings held back. :func:`hushed` costs more: it empties the caches of all loggers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from botec.analyses.activations import ACTIVATIONS, REACH, Moments, moments, quadrature
@@ -53,6 +54,7 @@ class Gain:
     digits: int = 10
 
 
+@lru_cache(maxsize=1)
 def gains(run: Run) -> list[Gain]:
     """Every activation met, each once."""
     found: dict[str, Gain] = {}
