@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from botec.report import Picture
 from botec.write.grid import Cell, clean, cropped, line
 from botec.write.look import QUIET, TITLE, Look
+from botec.write.pictures import rows_of
 
 if TYPE_CHECKING:
     from rich.text import Text as Line
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WIDEST, NARROWEST, HEIGHT, MARGIN, INDENT = 70, 20, 14, 16, 2
-EMPTY = "\u2800"  # Braille without a dot, which some screens draw
 
 
 def linear_lines(picture: Picture, width: int, look: Look) -> list[Line]:
@@ -62,8 +62,7 @@ def drawing(
             figure.plot(*zip(*points, strict=True))
         few = points[:: max(1, len(points) // 8)]
         figure.scatter(*zip(*few, strict=True), marker=letter)
-    drawn = figure.show(legend=False).replace(EMPTY, " ").replace("()", "  ").splitlines()
-    return [row.rstrip() for row in drawn if row.strip()]
+    return rows_of(figure, width)
 
 
 def label(value: float, chars: int, delta: float, left: bool = False) -> str:

@@ -17,6 +17,7 @@ MOST_WIDE, LEAST_WIDE, TICK, HEIGHT, MARGIN, INDENT = 70, 20, 10, 14, 16, 2
 NEAR = 1e-6  # how close a tick is to a power of ten to be one
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 EMPTY = "\u2800"  # Braille without a dot, which some screens draw
+ARROW = "-> "  # at the end of the axis across
 
 
 def picture_lines(picture: Picture, width: int, look: Look) -> list[Line]:
@@ -75,8 +76,20 @@ def drawing(
         if dots:
             figure.plot(across, up)
         figure.scatter(across, up, marker=letter)
+    return rows_of(figure, width)
+
+
+def rows_of(figure: Any, width: int) -> list[str]:
+    """The rows of a figure; the name of an axis that would not fit stands on a row of its own."""
     drawn = figure.show(legend=False).replace(EMPTY, " ").replace("()", "  ").splitlines()
-    return [row.rstrip() for row in drawn if row.strip()]
+    rows: list[str] = []
+    for row in (row.rstrip() for row in drawn if row.strip()):
+        arrow, found, name = row.partition(ARROW)
+        if found and len(row) > width - INDENT:
+            rows += [arrow + found.rstrip(), name.rjust(width - INDENT)]
+        else:
+            rows.append(row)
+    return rows
 
 
 def axis(values: list[float], most: int) -> tuple[int, int, int]:

@@ -17,8 +17,8 @@ from botec.write import to_json
 from botec.write.to_terminal import write
 
 
-def page(*curves: Curve, width: int = 80, plain: bool = True) -> str:
-    picture = Picture("P", Column("S", "1"), Column("", "1"), curves)
+def page(*curves: Curve, width: int = 80, plain: bool = True, across: str = "S") -> str:
+    picture = Picture("P", Column(across, "1"), Column("", "1"), curves)
     return write(Report({"name": "m"}, {}, {}, (Section("G", (picture,)),)), width, False, plain)
 
 
@@ -48,6 +48,14 @@ def test_ticks_stand_at_powers_of_ten() -> None:
     upward = re.findall(r"^ +(10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+) \|", text, re.MULTILINE)
     assert upward == ["10⁷", "10⁶", "10⁵", "10⁴", "10³", "10²", "10¹"]
     assert text.endswith("  a  f\n")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_the_name_of_an_axis_stays_on_the_page(width: int) -> None:
+    curve = Curve("f", tuple((10**n, 10**n) for n in range(9)))
+    text = page(curve, width=width, across="operations a byte")
+    assert "operations a byte" in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_plain_picture_has_no_dots_of_braille() -> None:
