@@ -200,7 +200,8 @@ WRONG = [
     ("estimate m -o page.jsn", "-o page.jsn: no format has the suffix '.jsn'; did you mean .json?"),
     (
         "estimate m -o page",
-        "-o page: the name has no suffix; end it in .html or .json or .md or .png or .svg or .txt",
+        "-o page: the name has no suffix; end it in .csv or .html or .json or .md or .parquet "
+        "or .png or .svg or .txt",
     ),
     (
         "estimate m -o /no/such/page.json",
