@@ -82,7 +82,7 @@ def readings(
         if other is not None:
             yield from tried(other, asked, alike(target), choice, min(fine, 2), (target.title,))
     for own in (one for one in GENERATIONS if one != generation(target)):
-        places = [one for one in catalogue() if generation(one) == own]
+        places = [one for one in others(target) if generation(one) == own]
         told(f"kernels of {places[0].title} and its like")
         other = again(model, inputs, {**options, "device": places[0].name})
         if other is not None:
@@ -99,8 +99,13 @@ def again(model: Any, inputs: Any, options: Any) -> Program | None:
 
 def same_kernels(target: Device) -> list[Device]:
     """The devices that one reading serves, and the target."""
-    found = [one for one in catalogue() if generation(one) == generation(target)]
-    return found if any(one.name == target.name for one in found) else [target, *found]
+    found = [one for one in others(target) if generation(one) == generation(target)]
+    return sorted([target, *found], key=lambda one: (one.usable or 0, one.title))
+
+
+def others(target: Device) -> list[Device]:
+    """The catalogue without the target, which may be a file that changes one of its devices."""
+    return [one for one in catalogue() if one.title != target.title]
 
 
 def alike(target: Device) -> list[Device]:
@@ -150,7 +155,7 @@ def work_of(asked: Fit, target: Device, trials: tuple[Trials, ...]) -> Work:
             "usable": (one.usable or 0) - room.context, KERNELS: kernels_of(one),
             "precisions": precisions,
         }
-        for one in (target, *catalogue())
+        for one in (target, *others(target))
         if kernels_of(one) in known
     }  # fmt: skip
     return Work(

@@ -130,12 +130,15 @@ class Marked(Recorder):
 def around(short: Any, layouts: Layouts) -> Around:
     """What stands around the step of ``short``'s whole network, given its gradients' layouts."""
     updates = bool(short.full.setting.train and short.full.setting.optimizer)
+    foreign = False
     with few_units(short, SHORT + 1) as longer:
         if updates:
             longer.make_optimizer()
-            if not type(longer.optimizer).__module__.startswith("torch.optim"):
-                return of_all(short, layouts, None)  # nobody knows where it keeps what
-            primed(short, longer, layouts)
+            foreign = not type(longer.optimizer).__module__.startswith("torch.optim")
+            if not foreign:
+                primed(short, longer, layouts)
+    if foreign:
+        return of_all(short, layouts, None)  # nobody knows where it keeps what
     try:
         return of_few(short, longer, layouts)
     except NotPeriodicError:

@@ -80,11 +80,14 @@ def drawn(model: Any, draw: Scheme, text: str) -> Any:
     """The model's own parameters, drawn in place."""
     import torch
 
+    kept = {
+        id(weight) for part in model.modules() if keeps(part) for weight in part.parameters(False)
+    }
     with torch.no_grad():
         for path, part in model.named_modules():
             kind = type(part).__name__
             for name, weight in part.named_parameters(recurse=False):
-                if weight.is_meta or "Embedding" in kind or "Norm" in kind:
+                if weight.is_meta or id(weight) in kept:
                     continue
                 if weight.dim() < 2:
                     if "bias" in name:
@@ -96,3 +99,8 @@ def drawn(model: Any, draw: Scheme, text: str) -> Any:
                     place = f"{path}.{name}".lstrip(".")
                     raise BadInput(f"{place}: {error}", "use another scheme", f"{OPTION} {text}")  # noqa: B904
     return model
+
+
+def keeps(part: Any) -> bool:
+    """Whether a module's own weights stay as they are, also where another one shares them."""
+    return "Embedding" in type(part).__name__ or "Norm" in type(part).__name__

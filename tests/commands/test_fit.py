@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from botec import devices
 
 SMALL = "mlp:784-512-10"
 CARD = ("--device", "rtx4090")
@@ -121,6 +124,22 @@ def test_a_network_without_parameters_is_answered_where_it_infers(say: Any, tmp_
     asked = ("fit", f"{source}:net", "--input", "B,8", "B=4", *CARD)
     assert figures(say(*asked, "--infer", "--json"))["memory.peak"] == 2 * 4 * 8 * 4
     assert "no parameter that requires a gradient; use --infer" in say(*asked).wrong
+
+
+def test_a_page_is_about_the_users_device_not_one_of_its_name(tmp_path: Any) -> None:
+    from botec.fit.controls import for_page
+
+    text = (Path(devices.__file__).parent / "rtx-4090.toml").read_text(encoding="utf-8")
+    for titled, room in ((True, 48), (False, 8)):
+        lines = [
+            line for line in text.splitlines()
+            if not line.startswith("memory.") and (titled or not line.startswith("title"))
+        ]  # fmt: skip
+        path = tmp_path / "rtx-4090.toml"
+        path.write_text("\n".join([*lines, f"memory.GiB = {room}"]), encoding="utf-8")
+        page = for_page("mlp:8-8", told=lambda _: None, device=str(path), B=2)
+        assert page.work is not None
+        assert page.work.devices[page.work.device]["total"] == room * 2**30
 
 
 def test_a_batch_beyond_all_counting_does_not_fit(say: Any) -> None:

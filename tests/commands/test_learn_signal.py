@@ -126,6 +126,34 @@ def test_a_scheme_leaves_the_module_in_hand_as_it_is_and_can_be_measured():
     assert math.log(figure.counted.value / figure.measured.value) == pytest.approx(0, abs=0.5)
 
 
+def test_a_scheme_keeps_embeddings_that_the_head_shares():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.head = nn.Embedding(100, 64), nn.Linear(64, 100, bias=False)
+            self.head.weight = self.words.weight
+
+        def forward(self, x):
+            return self.head(self.words(x))
+
+    from botec.read.initialise import drawn, scheme
+
+    model = Tied()
+    before = model.words.weight.clone()
+    assert torch.equal(drawn(model, scheme("he"), "he").words.weight, before)
+
+
+@pytest.mark.parametrize("width", [32, 512])
+def test_a_function_that_is_not_defined_everywhere_is_an_answer(width):
+    class Rms(nn.Module):
+        def forward(self, x):
+            return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
+
+    model = nn.Sequential(nn.Linear(width, width), Rms(), nn.Linear(width, 8))
+    report = learn(model, Input("B", width, name="input"), B=4, only="signal")
+    assert report.figures["learn.gradient.gain"]
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

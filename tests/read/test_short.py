@@ -294,13 +294,22 @@ def test_an_update_that_does_not_repeat_is_run_over_all_weights(kind, tied, monk
     assert bool(updates) == (kind is not torch.optim.SGD)
 
 
-def test_an_optimizer_of_the_users_own_is_run_over_all_weights(tmp_path, monkeypatch):
+class Masked(Block):
+    """A block that has a buffer."""
+
+    def __init__(self, place: int = 0) -> None:
+        super().__init__(place=place)
+        self.register_buffer("mask", torch.zeros(1000))
+
+
+@pytest.mark.parametrize("kind", [Block, Masked])
+def test_an_optimizer_of_the_users_own_is_run_over_all_weights(kind, tmp_path, monkeypatch):
     text = "from torch.optim import SGD\nclass Mine(SGD):\n    pass\n"
     (tmp_path / "mine.py").write_text(text, encoding="utf-8")
     updates = []
     monkeypatch.setattr(around, "of_all", lambda *a: updates.append(1) or of_all(*a))
     asked = {"B": 2, "S": 5, "optimizer": f"{tmp_path / 'mine.py'}:Mine(lr=0.1,momentum=0.9)"}
-    spliced, whole, used = both(LIKE["stack"], **asked)
+    spliced, whole, used = both(lambda: Stack(blocks(kind=kind)), **asked)
     assert used
     assert updates
     assert_same(spliced, whole)

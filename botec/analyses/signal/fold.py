@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from botec.analyses.signal.book import Outcome, Pull, rule_of
@@ -214,6 +215,8 @@ def outcome_of(run: Run, node: Node) -> Outcome:
         name = node.call.op
         run.unknown[name] = run.unknown.get(name, 0) + 1
         return nothing(node, f"{name} has no rule")
+    if any(isinstance(one, Value) and not isfinite(one.q) for one in outcome.outputs):
+        return nothing(node, f"{node.call.op} is not finite for all it may be given")
     return outcome
 
 

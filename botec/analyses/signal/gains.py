@@ -131,6 +131,8 @@ def gain_of(run: Run, name: str, module: str, nodes: Sequence[Node]) -> Gain | N
         first, second = (measured(f, slope, quadrature(at)) for at in (kinks, finer(kinks)))
     except (RuntimeError, TypeError, ValueError, KeyError):
         return None
+    if not all(math.isfinite(one) for one in (*vars(first).values(), *vars(second).values())):
+        return None  # it is not defined for every number
     if first.slope_square - first.slope**2 < 1e-12 * max(first.slope_square, 1e-300):
         return None
     for one in dict.fromkeys((*likely, *ACTIVATIONS)):
