@@ -6,7 +6,6 @@ the optimizer's states are born in its step, the library's workspaces at its fir
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +14,7 @@ from typing import Any
 from botec.analyses.kernels.weaving import PRODUCTS
 from botec.analyses.memory import Memory
 from botec.poly import at
-from botec.program import BIRTH, OP, PHASE, PHASES, Storage, Stream
+from botec.program import BIRTH, OP, PHASE, PHASES, Program, Storage, Stream
 
 STAYS = ("parameter", "buffer", "optimizer")
 STEPS = 2
@@ -23,7 +22,6 @@ BACKWARD, ADDED = PHASES.index("backward"), "aten.add_"
 Request = tuple[Any, int | None]  # (a name for the memory, its bytes; None gives it back)
 Turn = tuple[Any, int | None]  # the same with a storage's number for its bytes
 MOST_KNOWN = 64  # streams whose order of requests is kept
-KNOWN: OrderedDict[tuple[Stream, int], tuple[Turn, ...]] = OrderedDict()
 
 
 def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
@@ -43,7 +41,9 @@ def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
         yield from made_twice(memory)
     count = 1 if memory.program.setting.first_step else STEPS
     # Which gradient becomes which is a matter of sizes; without any, the order is the stream's own.
-    turns = steps(memory, count) if found.gradients else steps_of(memory, count)
+    turns = (
+        steps(memory, count) if found.gradients else steps_of(memory.program, memory.stream, count)
+    )
     for name, place in turns:
         yield name, None if place is None else sizes[place]
 
@@ -83,14 +83,10 @@ def fate(storage: Storage) -> str:
     return "gradients" if storage.role == "gradient" else "inputs"
 
 
-def steps_of(memory: Memory, count: int) -> tuple[Turn, ...]:
-    """:func:`steps` of a stream whose order no size decides, worked out once."""
-    key = (memory.stream, count)
-    if key not in KNOWN:
-        KNOWN[key] = tuple(steps(memory, count))
-        if len(KNOWN) > MOST_KNOWN:
-            KNOWN.popitem(last=False)
-    return KNOWN[key]
+@lru_cache(maxsize=MOST_KNOWN)
+def steps_of(program: Program, stream: Stream, count: int) -> tuple[Turn, ...]:
+    """:func:`steps` of a stream whose order no size decides: at any point, worked out once."""
+    return tuple(steps(Memory(program, stream, {}), count))
 
 
 def steps(memory: Memory, count: int) -> Iterator[Turn]:
