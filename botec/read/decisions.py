@@ -7,7 +7,6 @@ are answered by the kernels the CPU would choose, for the same shapes and types.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from botec.read import cuda, recurrent
+from botec.read.given import silenced
 
 aten = torch.ops.aten
 KERNEL_TYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -29,8 +29,7 @@ def decisions(capability: int | None = None) -> Iterator[None]:
     own = {"scaled_dot_product_attention": attention, **recurrent.KERNELS}
     library = torch.library.Library("aten", "IMPL")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silenced():
             for name, function in (cuda.kernels(capability) if capability else own).items():
                 library.impl(name, function, "AutogradMeta")
             for name, function in (cuda.layouts() if capability else {}).items():

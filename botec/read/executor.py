@@ -16,7 +16,7 @@ from botec.calls import Call, Tensor
 from botec.errors import BadInput
 from botec.graph import LOOK, PUT, Graph, places
 from botec.inputs import Input
-from botec.read.given import hushed, unwarned
+from botec.read.given import hushed, silenced
 from botec.read.tape import as_array, source_of
 
 DTYPES = {str(d).removeprefix("torch."): d for d in vars(torch).values() if type(d) is torch.dtype}
@@ -36,7 +36,7 @@ class Executor:
         ``given`` has the structure of :attr:`botec.graph.Node.given`, arrays for numbers. What
         the op writes in place is a copy. Raises ``RuntimeError`` as the op's kernel does.
         """
-        with torch.no_grad(), unwarned():
+        with torch.no_grad(), silenced():
             tensors = {name: tensor_of(one) for name, one in given.items()}
             return tuple(None if t is None else as_array(t) for t in executed(call, tensors))
 
@@ -48,7 +48,7 @@ class Executor:
         Arguments that are not floating, and those the outputs do not depend on, are ``None``; an
         argument that is a list has a tuple.
         """
-        with torch.enable_grad(), unwarned():
+        with torch.enable_grad(), silenced():
             tensors = {name: leaf(tensor_of(one)) for name, one in given.items()}
             outputs = executed(call, tensors)
             pairs = [
@@ -92,7 +92,7 @@ class Executor:
 
     def fill(self, node: Any, found: dict[int, Any]) -> None:
         given = {name: filled(one, found) for name, one in node.given.items()}
-        with torch.no_grad(), unwarned():
+        with torch.no_grad(), silenced():
             tensors = {name: tensor_of(one) for name, one in given.items()}
             outputs = executed(node.call, tensors)
             for number, out in zip(node.outputs, outputs, strict=False):

@@ -123,7 +123,7 @@ def hushed() -> Iterator[None]:
     if before < logging.CRITICAL:  # setting it anew empties the caches of all loggers
         logging.disable(logging.CRITICAL)
     try:
-        with unwarned():
+        with silenced():
             yield
     finally:
         if before < logging.CRITICAL:
@@ -131,7 +131,7 @@ def hushed() -> Iterator[None]:
 
 
 @contextmanager
-def unwarned() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Warnings held back. :func:`hushed` costs more: it empties the caches of all loggers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

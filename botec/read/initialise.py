@@ -97,7 +97,8 @@ def drawn(model: Any, draw: Scheme, text: str) -> Any:
                     draw(weight.t() if kind == "Conv1D" else weight)
                 except (ValueError, TypeError, RuntimeError) as error:
                     place = f"{path}.{name}".lstrip(".")
-                    raise BadInput(f"{place}: {error}", "use another scheme", f"{OPTION} {text}")  # noqa: B904
+                    do = "use another scheme"
+                    raise BadInput(f"{place}: {error}", do, f"{OPTION} {text}") from None
     return model
 
 

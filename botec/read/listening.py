@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import random
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from botec.read.autocast import autocast_as_on_cpu
 from botec.read.autocast_on_cuda import autocast_as_on_cuda
 from botec.read.decisions import decisions
+from botec.read.given import silenced
 from botec.read.optimizers import optimizers_as_on
 from botec.read.recorder import Recorder
 from botec.read.statistics import statistics_as_on_cpu
@@ -38,10 +38,8 @@ def listening(recorder: Recorder, capability: int | None = None) -> Iterator[Non
         gc.freeze()
     gc.disable()
     try:
-        with warnings.catch_warnings(), as_on(capability):
-            warnings.simplefilter("ignore")
-            with constants(recorder), random_states(recorder), recorder:
-                yield
+        with silenced(), as_on(capability), constants(recorder), random_states(recorder), recorder:
+            yield
     finally:
         if own_freeze:
             gc.unfreeze()

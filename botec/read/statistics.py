@@ -8,12 +8,13 @@ input, and a batch norm outside of training keeps none (``aten/src/ATen/native/N
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+from botec.read.given import silenced
 
 
 @contextmanager
@@ -21,8 +22,7 @@ def statistics_as_on_cpu() -> Iterator[None]:
     """Let norms on meta tensors give the statistics a CPU gives."""
     library = torch.library.Library("aten", "IMPL")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silenced():
             for name, function in NORMS.items():
                 library.impl(name, function, "Meta", allow_override=True)
         yield
