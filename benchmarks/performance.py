@@ -59,7 +59,7 @@ PARTS = {  # of a reading, by where their code is
     "taking its weights to the meta device": ("botec.read.build", "twin_of"),
     "comparing its blocks": ("botec.read.short", "runs_of"),
     "whole traces": ("botec.read.step", "Subject.run"),
-    "traces of few blocks": ("botec.read.short", "Short.with_units"),
+    "traces of few blocks": ("botec.read.short", "Short.run"),
     "the whole forward pass as proof": ("botec.read.short", "Short.prove_forward"),
     "the update": ("botec.read.short", "around"),
     "writing out every block": ("botec.read.short", "Short.whole"),

@@ -99,8 +99,8 @@ class Fit:
         found = found or [fit for one, seen in self.sums() if (fit := line(one, seen, vector))]
         if not found:
             raise PartedError(f"the size {', '.join(map(str, vector))} fits no formula")
-        # A pure multiple explains a size better than a multiple with an offset.
-        return next((fit for fit, offset in found if offset == 0), found[0][0])
+        # A pure multiple explains a size better than a small offset, and that one than a large one.
+        return min(found, key=lambda one: abs(one[1]))[0]
 
 
 def simplicity(monomial: Poly) -> tuple[int, int, str]:

@@ -136,7 +136,7 @@ def around(short: Any, layouts: Layouts) -> Around:
             longer.make_optimizer()
             foreign = not type(longer.optimizer).__module__.startswith("torch.optim")
             if not foreign:
-                primed(short, longer, layouts)
+                primed_by_kind(short, longer, layouts)
     if foreign:
         return of_all(short, layouts, None)  # nobody knows where it keeps what
     try:
@@ -238,6 +238,27 @@ def primed(short: Any, subject: Subject, layouts: Layouts) -> None:
     primer = marked(short, subject)
     primer.recording = False
     updated(short, subject, primer, layouts)
+
+
+def primed_by_kind(short: Any, subject: Subject, layouts: Layouts) -> None:
+    """Let one unrecorded update of one weight of each kind give all of that kind their states:
+    those of PyTorch's optimizers follow from how a weight and its gradient are laid out."""
+    kinds: dict[Any, list[Any]] = {}
+    for parameter in subject.trained:
+        gradient = layouts.get(short.names[id(parameter)])
+        kind = tuple(parameter.shape), parameter.stride(), parameter.dtype, gradient
+        kinds.setdefault(kind, []).append(parameter)
+    first = {id(alike[0]) for alike in kinds.values()}
+    few = copy(subject)
+    few.weights = [(name, one) for name, one in subject.weights if id(one) in first]
+    few.trained = [one for _, one in few.weights]
+    few.make_optimizer()
+    primed(short, few, layouts)
+    for alike in kinds.values():
+        state = few.optimizer.state.get(alike[0], {})
+        for parameter in alike if state else ():
+            kept = {name: again(value) for name, value in state.items()}
+            subject.optimizer.state[parameter] = kept
 
 
 def updated(short: Any, subject: Subject, recorder: Marked, layouts: Layouts) -> None:

@@ -23,9 +23,9 @@ from botec.read.kernels import strides_of, with_kernels
 from botec.read.listening import as_on, no_collection, settle
 from botec.read.plans import Plan, Point, Question, beside, plans, unused
 from botec.read.recurrent_on_cuda import notes
-from botec.read.short import Short, shorter
+from botec.read.short import LONGER, Short, shorter
 from botec.read.source import Source
-from botec.read.splice import NotPeriodicError
+from botec.read.splice import SHORT, NotPeriodicError
 from botec.read.step import Subject, blocks
 from botec.read.supposed import NOTE
 
@@ -150,24 +150,29 @@ class Search:
     def __init__(self, subject: Subject, asked: Point, most: Mapping[str, int]) -> None:
         self.subject, self.asked, self.most = subject, asked, most
         self.reasons: list[str] = []
-        self.traces: dict[tuple[int, ...], Any] = {}
+        self.traces: dict[Any, Any] = {}
         self.strides: dict[Any, Any] = {}
-        self.short = shorter(subject, asked)
-        if self.short is not None:
-            self.traces[tuple(asked.values())] = self.short.asked
-        self.asked_trace = self.trace(asked)
+        found = shorter(subject, asked)
+        self.short: Short | None = None
+        if found is not None:
+            self.short, self.traces[LONGER, *asked.values()] = found
+        self.asked_trace = self.trace(asked) if found is None else found[1]
         self.experts = experts_of(self.asked_trace)
 
-    def trace(self, point: Point) -> Any:
+    def trace(self, point: Point, units: int = SHORT) -> Any:
         """The trace at a point, made once; of few equal blocks where they may stand for many."""
-        key = tuple(point.values())
+        key = (units, *point.values())
         if key not in self.traces:
-            subject = self.subject
-            if subject.setting.train and subject.setting.optimizer and not subject.optimizer:
-                subject.prime(point) if self.short is None else None
-            with same_counters(subject.optimizer):
-                self.traces[key] = (self.short or subject).run(point)
+            self.traces[key] = self.short.run(point, units) if self.short else self.full(point)
         return self.traces[key]
+
+    def full(self, point: Point) -> Any:
+        """The trace of every block at a point."""
+        subject = self.subject
+        if subject.setting.train and subject.setting.optimizer and not subject.optimizer:
+            subject.prime(point)
+        with same_counters(subject.optimizer):
+            return subject.run(point)
 
     def streams(self) -> tuple[Stream, ...]:
         """The streams of every block, of few blocks where they may stand for many."""
@@ -187,8 +192,8 @@ class Search:
     def whole(self, short: Short, stream: Stream) -> Stream:
         """A stream of few equal blocks as that of all. Raises :class:`NotPeriodicError`."""
         fitted = [dict(point) for point in stream.regime.fitted]
-        if not stream.regime.holds(self.asked):
-            short.prove(self.trace(fitted[0]), fitted[0])
+        if not stream.regime.proved and self.differs(stream, fitted[0], fitted[0]):
+            raise NotPeriodicError("the splice is not the step")
         return short.whole(stream, [self.trace(point) for point in fitted])
 
     def forget_short(self) -> None:
@@ -305,7 +310,7 @@ class Search:
         symbols = [word(name, plan.regime) for name in question.free]
         self.same_length(points[0], proofs[0])
         stream = align([self.trace(point) for point in points], symbols, points)
-        difference = self.disproved(stream, proofs)
+        difference = self.disproved(stream, points, proofs)
         if difference and len(points) == 2:
             # two points can agree with more than one formula: fit on three, prove on a fourth
             points = (*points, proofs[0])
@@ -314,18 +319,31 @@ class Search:
             if not proofs:
                 raise PartedError(difference)
             stream = align([self.trace(point) for point in points], symbols, points)
-            difference = self.disproved(stream, proofs)
+            difference = self.disproved(stream, points, proofs)
         if difference:
             raise PartedError(difference)
         return replace(stream, regime=replace(plan.regime, fitted=points, proved=proofs))
 
-    def disproved(self, stream: Stream, proofs: Sequence[Point]) -> str:
+    def disproved(self, stream: Stream, points: Sequence[Point], proofs: Sequence[Point]) -> str:
         """The first difference between a stream and the traces it was not fitted on."""
-        return next((d for p in proofs if (d := proves(stream, self.trace(p), p))), "")
+        one = dict(points[0])
+        return next((d for proof in proofs if (d := self.differs(stream, one, proof))), "")
+
+    def differs(self, stream: Stream, point: Point, proof: Point) -> str:
+        """What in a stream, fitted on ``point`` and others, is not the trace at ``proof``: that of
+        one unit more, which proves the splice too, where few equal blocks are traced."""
+        if self.short is None:
+            return proves(stream, self.trace(proof), proof)
+        longer = self.trace(proof, LONGER)
+        return self.short.differs(stream, self.trace(point), longer, proof)
 
     def same_length(self, point: Point, proof: Point) -> None:
         """Loops show early: the number of events follows a dimension."""
-        one, two = len(self.trace(point).kinds), len(self.trace(proof).kinds)
+        if self.short is None:
+            one, two = len(self.trace(point).kinds), len(self.trace(proof).kinds)
+        else:
+            one = self.short.events(self.trace(point))
+            two = self.short.events(self.trace(proof, LONGER), LONGER)
         if one == two:
             return
         text = f"the number of ops changes with it ({one:,} events against {two:,})"

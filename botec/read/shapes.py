@@ -6,7 +6,7 @@ every rule against the framework's kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +59,10 @@ def same(tensor: Any) -> Layout:
     return tensor.shape, tensor.stride(), tensor.dtype
 
 
+def packed_like(tensor: Any) -> Layout:
+    return tensor.shape, packed(tensor.shape), tensor.dtype
+
+
 def pointwise(args: Any, kwargs: Any) -> Layout | None:
     """All tensors alike, floating and packed: the result is alike too."""
     first = None
@@ -73,6 +77,62 @@ def pointwise(args: Any, kwargs: Any) -> Layout | None:
     if first is None or kwargs or not first.dtype.is_floating_point or not is_packed(first):
         return None
     return same(first)
+
+
+def iterated(args: Any, kwargs: Any) -> Layout | None:
+    """Floating tensors of one type that an iterator goes through together, spread to one shape:
+    the result is dense, its axes in the order of the first argument whose strides tell two axes
+    apart (``TensorIteratorBase::reorder_dimensions``)."""
+    found = pointwise(args, kwargs)
+    given = [value for value in args if isinstance(value, torch.Tensor)]
+    if found is not None or not given or any(isinstance(value, complex) for value in args):
+        return found
+    kind, rank = given[0].dtype, max(one.dim() for one in given)
+    if not kind.is_floating_point or any(one.dtype != kind or one.dim() == 0 for one in given):
+        return None
+    shapes = [(1,) * (rank - one.dim()) + tuple(one.shape) for one in given]
+    shape = tuple(map(max, zip(*shapes, strict=True)))
+    pairs = (pair for own in shapes for pair in zip(own, shape, strict=True))
+    if 0 in shape or any(size not in (1, whole) for size, whole in pairs):
+        return None
+    strides = [spread(one, shape) for one in given]
+    found, extent = [0] * rank, 1
+    for axis in innermost_first(shape, strides):
+        found[axis] = extent
+        extent *= shape[axis]
+    return torch.Size(shape), tuple(found), kind
+
+
+def spread(tensor: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a tensor seen in a larger shape: where it is the same all along, 0."""
+    missing = len(shape) - tensor.dim()
+    rows = zip(tensor.stride(), tensor.shape, shape[missing:], strict=True)
+    return (0,) * missing + tuple(step if size == whole else 0 for step, size, whole in rows)
+
+
+def innermost_first(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[int]:
+    """Axes from the fastest to the slowest: an insertion sort, since not all can be compared."""
+
+    def wrong(inner: int, outer: int) -> bool | None:
+        for own in strides:
+            if own[inner] and own[outer]:
+                if own[inner] != own[outer]:
+                    return own[inner] > own[outer]
+                if shape[inner] > shape[outer]:
+                    return True
+        return None
+
+    order = list(range(len(shape)))[::-1]
+    for start in range(1, len(order)):
+        place = start
+        for before in reversed(range(start)):
+            swap = wrong(order[before], order[place])
+            if swap:
+                order[before], order[place] = order[place], order[before]
+                place = before
+            elif swap is False:
+                break
+    return order
 
 
 def batch_norm(args: Any, kwargs: Any) -> list[Layout] | None:
@@ -94,24 +154,56 @@ def batch_norm_backward(args: Any, kwargs: Any) -> list[Layout | None] | None:
 
 
 def layer_norm(args: Any, kwargs: Any) -> list[Layout] | None:
+    """It works on a packed copy (``LayerNormKernelImpl``)."""
     x = args[0]
-    if not is_packed(x) or x.dtype != torch.float32:
+    if x.dtype != torch.float32:
         return None
     rest = len(args[1])
     shape = torch.Size(tuple(x.shape[:-rest]) + (1,) * rest)
     statistics = (shape, packed(shape), x.dtype)
-    return [same(x), statistics, statistics]
+    return [packed_like(x), statistics, statistics]
 
 
 def layer_norm_backward(args: Any, kwargs: Any) -> list[Layout | None] | None:
-    gradient, x, _, _, _, weight, bias, mask = args
-    if not is_packed(x) or not is_packed(gradient) or x.dtype != torch.float32:
+    _, x, _, _, _, weight, bias, mask = args
+    if x.dtype != torch.float32:
         return None
     tensors = (x, weight, bias)
     return [
-        same(tensor) if wanted and tensor is not None else None
+        packed_like(tensor) if wanted and tensor is not None else None
         for tensor, wanted in zip(tensors, mask, strict=True)
     ]
+
+
+def negative_likelihood(args: Any, kwargs: Any) -> list[Layout] | None:
+    """The loss and the weight of all examples, two numbers, unless every example's is wanted."""
+    x, reduction = args[0], args[3]
+    number = (torch.Size(()), (), x.dtype)
+    return [number, number] if reduction else None
+
+
+def negative_likelihood_backward(args: Any, kwargs: Any) -> Layout:
+    return packed_like(args[1])
+
+
+def product_added(args: Any, kwargs: Any) -> Layout | None:
+    bias, left, right = args[:3]
+    if not bias.dtype == left.dtype == right.dtype or not left.dtype.is_floating_point:
+        return None
+    shape = torch.Size((left.shape[0], right.shape[1]))
+    return shape, packed(shape), left.dtype
+
+
+def reduced(args: Any, kwargs: Any) -> Layout | None:
+    """A sum or mean over some axes of a packed tensor."""
+    x, axes, keep = args[0], args[1], len(args) > 2 and args[2]
+    if kwargs or not axes or not x.dtype.is_floating_point or not is_packed(x):
+        return None
+    gone = {axis % x.dim() for axis in axes}
+    sizes = ((1 if at in gone else size) for at, size in enumerate(x.shape)
+             if keep or at not in gone)  # fmt: skip
+    shape = torch.Size(tuple(sizes))
+    return shape, packed(shape), x.dtype
 
 
 def softmax(args: Any, kwargs: Any) -> Layout | None:
@@ -202,11 +294,25 @@ SHAPES: dict[tuple[str, int], Callable[[Any], tuple[Any, ...]]] = {
     ("aten.mkldnn_rnn_layer", 3): workspace_shape,
     ("aten._scaled_dot_product_efficient_attention", 1): row_sums_shape,
 }
+# Ops an iterator runs entry by entry, arguments of other shapes and strides among them.
+ITERATED = (
+    aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.neg.default,
+    aten.gelu.default, aten.gelu_backward.default, aten.silu.default, aten.silu_backward.default,
+    aten.tanh.default, aten.tanh_backward.default, aten.sigmoid.default, aten.relu.default,
+    aten.sigmoid_backward.default, aten.exp.default, aten.rsqrt.default, aten.sqrt.default,
+    aten.pow.Tensor_Scalar, aten.mul.Scalar, aten.addcmul.default, aten.div.Scalar,
+)  # fmt: skip
 RULES: dict[Any, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(ITERATED, iterated),
     aten.native_batch_norm.default: batch_norm,
     aten.native_batch_norm_backward.default: batch_norm_backward,
     aten.native_layer_norm.default: layer_norm,
     aten.native_layer_norm_backward.default: layer_norm_backward,
+    aten.nll_loss_forward.default: negative_likelihood,
+    aten.nll_loss_backward.default: negative_likelihood_backward,
+    aten.addmm.default: product_added,
+    aten.mean.dim: reduced,
+    aten.sum.dim_IntList: reduced,
     aten._softmax.default: softmax,
     aten._log_softmax.default: softmax,
     aten._softmax_backward_data.default: softmax_backward,

@@ -11,19 +11,22 @@ What stands around forward and backward is :mod:`botec.read.around`.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from botec.calls import Call
 from botec.program import OP, PHASE, PHASES, Setting, Storage, Stream
+from botec.read.align import proves
 from botec.read.around import Around, Layouts, around
 from botec.read.kernels import Strides
 from botec.read.recorder import Recorder
 from botec.read.repeats import Run, runs_of, shortened
+from botec.read.signatures import Signature
 from botec.read.splice import (
     EDGE,
     SHORT,
@@ -36,6 +39,7 @@ from botec.read.splice import (
 from botec.read.step import Subject
 
 LEAST = SHORT + 3  # units that are worth it
+LONGER = SHORT + 1  # units of a proof
 Point = Mapping[str, int]
 
 
@@ -54,6 +58,16 @@ class ForwardOnly(Recorder):
             raise ForwardDone
 
 
+class Step(NamedTuple):
+    """The events of a step as a trace has them, without what was there before."""
+
+    kinds: Any
+    index: Any
+    scopes: Any
+    sizes: Sequence[int]
+    signatures: Sequence[Signature]
+
+
 class Gradients:
     """Stands where an optimizer would: the gradients are there, none is used."""
 
@@ -69,18 +83,17 @@ class Short(Subject):
         self.names = {id(one): name for name, one in full.weights}
         if full.setting.optimizer:
             self.optimizer = Gradients()
+        self.weights_of: dict[int, Any] = {}  # by the units that are there
         self.arounds: dict[Any, Around] = {}
-        self.asked: Any = None
         self.point: Point = {}
 
-    def run(self, point: Point) -> Recorder:
-        """The step at ``point`` with :data:`SHORT` units of every run."""
-        return self.with_units(point, SHORT)
-
-    def with_units(self, point: Point, units: int) -> Recorder:
+    def run(self, point: Point, units: int = SHORT) -> Recorder:
         """The step at ``point`` with as many units of every run."""
         with shortened(self.runs, units):
-            self.weights = list(self.module.named_parameters())
+            if units not in self.weights_of:
+                own = [(self.names[id(one)], one) for one in self.module.parameters()]
+                self.weights_of[units] = own
+            self.weights = self.weights_of[units]
             recorder = self.record(Recorder(self.cache, self.capability is None), point)
         self.full.loss = self.loss
         return recorder
@@ -96,49 +109,60 @@ class Short(Subject):
 
     # -- proofs -----------------------------------------------------------------------------
 
-    def prove(self, trace: Recorder, point: Point) -> None:
-        """Raises :class:`NotPeriodicError` where the splice of a trace is not the longer one."""
-        self.compare(trace, self.with_units(point, SHORT + 1), SHORT + 1)
+    def prove_forward(self, longer: Recorder, point: Point) -> None:
+        """Raises :class:`NotPeriodicError` where the splice of :data:`LONGER` units is not the
+        whole forward pass."""
+        import numpy as np
 
-    def prove_forward(self, trace: Recorder, point: Point) -> None:
-        """Raises :class:`NotPeriodicError` where the splice is not the whole forward pass."""
         forward = ForwardOnly(self.cache, self.capability is None)
         with suppress(ForwardDone):
             self.full.record(forward, point)
-        self.compare(trace, forward, None)
-
-    def compare(self, short: Recorder, other: Recorder, units: int | None) -> None:
-        """Raises :class:`NotPeriodicError` where a trace is not the splice of a short one."""
-        import numpy as np
-
-        mine, _ = self.spliced(rows_of(short), units)
-        theirs = rows_of(other)
+        mine, _ = self.spliced(rows_of(longer), units=LONGER)
+        theirs = rows_of(forward)
         length = len(theirs.kinds)
         ops = theirs.kinds == OP
         same = (
-            (units is None or len(mine.kinds) == length)
-            and np.array_equal(mine.kinds[:length], theirs.kinds)
+            np.array_equal(mine.kinds[:length], theirs.kinds)
             and np.array_equal(mine.scopes[:length], theirs.scopes)
             and np.array_equal(mine.index[:length][~ops], theirs.index[~ops])
             and np.array_equal(
-                signatures_at(short, mine.index[:length][ops]),
-                signatures_at(other, theirs.index[ops]),
+                signatures_at(longer, mine.index[:length][ops]),
+                signatures_at(forward, theirs.index[ops]),
             )
             and np.array_equal(
-                sizes_at(short, mine.source[: len(theirs.born)]), sizes_at(other, theirs.source)
+                sizes_at(longer, mine.source[: len(theirs.born)]), sizes_at(forward, theirs.source)
             )
         )
         if not same:
             raise NotPeriodicError("the splice is not the step")
 
+    def differs(self, stream: Stream, trace: Recorder, longer: Recorder, point: Point) -> str:
+        """What in a stream of few units (whose events are the ``trace``'s), written out for one
+        more, is not the trace of that; ``""`` where they are the same event for event."""
+        mine, _ = self.spliced(rows_of(trace, stream), LONGER)
+        theirs = rows_of(longer)
+        storages = tuple(stream.storages[number] for number in mine.source.tolist())
+        kinds, index, scopes = columns(mine)
+        one = Stream(stream.regime, stream.calls, storages, kinds, index, scopes)
+        kinds, index, scopes = columns(theirs)
+        sizes = sizes_at(longer, theirs.source).tolist()
+        return proves(one, Step(kinds, index, scopes, sizes, longer.signatures), point)
+
+    def events(self, trace: Recorder, units: int = SHORT) -> int:
+        """How many events the step of :data:`LONGER` units has, from a trace of so many."""
+        rows = rows_of(trace)
+        return len(rows.kinds if units == LONGER else self.spliced(rows, LONGER)[0].kinds)
+
     # -- streams ----------------------------------------------------------------------------
 
-    def spliced(self, rows: Rows, units: int | None = None) -> tuple[Rows, list[Splice]]:
-        """Rows with all units of every run (or as many as said)."""
+    def spliced(
+        self, rows: Rows, wanted: int | None = None, units: int = SHORT
+    ) -> tuple[Rows, list[Splice]]:
+        """Rows of so many ``units`` with all units of every run, or as many as ``wanted``."""
         splices = []
         for run in self.runs:
-            layers = Layers(run.first, run.scopes, units or run.count)
-            splice = lengthened(rows, layers, SHORT)
+            layers = Layers(run.first, run.scopes, wanted or run.count)
+            splice = lengthened(rows, layers, units)
             rows = splice.expanded()
             splices.append(splice)
         return rows, splices
@@ -224,8 +248,9 @@ class Short(Subject):
         return {name: found[traced] for name, (traced, _) in self.places.items() if traced in found}
 
 
-def shorter(subject: Subject, asked: Point) -> Short | None:
-    """The subject with its runs of equal blocks a few units long, where that changes nothing."""
+def shorter(subject: Subject, asked: Point) -> tuple[Short, Recorder] | None:
+    """The subject with its runs of equal blocks a few units long, and its trace with one unit more
+    at the asked point; ``None`` where fewer blocks are another network."""
     if not plain_step(subject.setting):
         return None
     runs = runs_of(subject.module, subject.scopes, LEAST)
@@ -234,12 +259,11 @@ def shorter(subject: Subject, asked: Point) -> Short | None:
     short = Short(subject, runs)
     short.point = asked
     try:
-        short.asked = short.run(asked)
-        short.prove(short.asked, asked)
-        short.prove_forward(short.asked, asked)
+        longer = short.run(asked, LONGER)
+        short.prove_forward(longer, asked)
     except Exception:  # a network that cannot do with fewer blocks is traced with all of them
         return None
-    return short
+    return short, longer
 
 
 def plain_step(setting: Setting) -> bool:
@@ -325,13 +349,14 @@ def copies(rows: Rows, stream: Stream) -> Iterator[Storage]:
 
 def joined_rows(before: Stream, rows: Rows) -> list[Any]:
     """The events before a step and those of it."""
-    kind = type(before.kinds)
-    pairs = zip(
-        (before.kinds, before.index, before.scopes),
-        (rows.kinds, rows.index, rows.scopes),
-        strict=True,
-    )
-    return [one + kind("i", row.astype("int32").tobytes()) for one, row in pairs]
+    pairs = zip((before.kinds, before.index, before.scopes), columns(rows), strict=True)
+    return [one + other for one, other in pairs]
+
+
+def columns(rows: Rows) -> list[array[int]]:
+    """Kinds, indices and modules of rows, as a stream has them."""
+    held = (rows.kinds, rows.index, rows.scopes)
+    return [array("i", row.astype("int32").tobytes()) for row in held]
 
 
 def fixed(stream: Stream, traces: Sequence[Recorder]) -> dict[int, int]:

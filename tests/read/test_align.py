@@ -57,8 +57,9 @@ def test_two_points_can_be_met_by_more_than_one() -> None:
     assert fit(TWO)((3, 5)) == B
     assert fit(TWO)((9, 25)) == B**2
     assert fit(TWO)((10, 16)) == 3 * B + 1
-    assert fit(TWO)(seen(S + 1, TWO)) != S + 1, "any two numbers lie on a line of B"
-    assert fit()(seen(S + 1, THREE)) == S + 1
+    assert fit(TWO)(seen(S + 1, TWO)) == S + 1, "the smallest offset of all"
+    assert fit(TWO)(seen(S + 20000, TWO)) != S + 20000, "any two numbers lie on a line of B"
+    assert fit()(seen(S + 20000, THREE)) == S + 20000
     with pytest.raises(PartedError, match="the size 10, 16, 27 fits no formula"):
         fit()((10, 16, 27))
 

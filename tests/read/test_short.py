@@ -19,9 +19,11 @@ from botec.analyses.requests import requests
 from botec.inputs import Input
 from botec.program import BIRTH, Kernels, Program, Setting
 from botec.read import around, from_torch, short
+from botec.read.align import align
 from botec.read.around import of_all
 from botec.read.from_file import source_of_module
 from botec.read.repeats import equal, runs_of
+from botec.read.short import LONGER
 from botec.read.splice import SHORT, NotPeriodicError
 from botec.read.step import Subject
 
@@ -390,7 +392,7 @@ def test_few_blocks_are_traced():
     lengths = []
     for depth in (DEEP, 2 * DEEP):
         subject = subject_of(Stack(blocks(depth)))
-        found = short.shorter(subject, {"B": 2, "S": 3})
+        found, _ = short.shorter(subject, {"B": 2, "S": 3})
         lengths.append(len(found.run({"B": 5, "S": 4}).kinds))
     assert lengths[0] == lengths[1]
 
@@ -450,15 +452,16 @@ def test_a_wrong_splice_is_refused():
     subject = subject_of(Stack(blocks()))
     few = short.Short(subject, runs_of(subject.module, subject.scopes, SHORT))
     point = {"B": 2, "S": 3}
+    trace = few.run(point)
+    stream = align([trace], (), (point,))
     for spoil in (wrong_size, wrong_module, wrong_kind):
-        trace = few.run(point)
-        few.prove(trace, point)
-        few.prove_forward(trace, point)
-        spoil(trace)
+        longer = few.run(point, LONGER)
+        few.prove_forward(longer, point)
+        assert few.differs(stream, trace, longer, point) == ""
+        spoil(longer)
+        assert few.differs(stream, trace, longer, point)
         with pytest.raises(NotPeriodicError):
-            few.prove(trace, point)
-        with pytest.raises(NotPeriodicError):
-            few.prove_forward(trace, point)
+            few.prove_forward(longer, point)
 
 
 def inner_birth(trace: Any) -> int:
