@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from botec.analyses.signal.averages import clamp, evenness, fresh
@@ -36,13 +37,44 @@ Back = Callable[[Gradient], tuple[Gradient | None, Gradient | None]]
 
 
 @dataclass(frozen=True, eq=False)
+class Means:
+    """Mean weights ``each`` [h, i, j] of rows of a softmax; ``keys`` of them take part in a row.
+
+    Sums of them are worked out once: all layers have them in common.
+    """
+
+    each: Any
+    keys: int
+
+    @cached_property
+    def squares(self) -> Any:
+        """p², [h, i, j]."""
+        return self.each**2
+
+    @cached_property
+    def lost(self) -> float:
+        """Σ_j p², the mean over rows."""
+        return float(self.squares.sum(-1).mean())
+
+    @cached_property
+    def overlap(self) -> float:
+        """Σ_j p p' of two rows."""
+        return float((self.each.mean(-2) ** 2).sum(-1).mean())
+
+    @cached_property
+    def profile(self) -> tuple[Any, float]:
+        """How p² varies, [i, j], and its mean."""
+        return normalised(narrowed(self.squares.mean(0)))
+
+
+@dataclass(frozen=True, eq=False)
 class Rows:
-    """What the rows of a softmax sum to: ``mean`` [i, j] the mean weights, ``boost`` E p²/(E p)².
+    """What the rows of a softmax sum to: the mean weights, and ``boost`` E p²/(E p)².
 
     Dividing by ``keep`` boosts the squares of weights that dropout spares.
     """
 
-    mean: Any
+    mean: Means
     boost: float
 
     def __truediv__(self, keep: float) -> Rows:
@@ -77,9 +109,10 @@ def product(run: Any, a: Value, b: Value, shape: tuple[int, ...]) -> tuple[Value
         {"self": pair(0, 0), "b": pair(EXAMPLE, EXAMPLE), row: pair(ROLES[row], 0),
          second: pair(0, ROLES[column])},
     )  # fmt: skip
-    rows = meeting(one.profile, other.profile, shape)
     if a.attention is not None:
-        moments, rows = averaged(a.attention, other, mb, along_b, moments, ROLES[row], shape)
+        moments, rows = averaged(a.attention, mb, along_b, moments, ROLES[row], shape)
+    else:
+        rows = meeting(one.profile, other.profile, shape)
     roles = (*a.roles[:-1], ((second, shape[-1]),))
     value = built(run, moments, rows, shape, roles, max(a.spread, b.spread))
 
@@ -119,21 +152,18 @@ def meeting(a: Any, b: Any, shape: tuple[int, ...]) -> Any:
 
 
 def averaged(
-    rows: Rows, other: Part, mb: Any, along: int, moments: Any, row: int, shape: tuple[int, ...]
+    rows: Rows, mb: Any, along: int, moments: Any, row: int, shape: tuple[int, ...]
 ) -> tuple[Any, Any]:
     """Attention weights, which sum to 1, times values: what they share passes whole."""
     q, common = float(mb[0, 0]), float(mb[0, along])
-    mean = rows.mean.reshape(-1, *rows.mean.shape[-2:])
-    squares = rows.boost * (mean**2).sum(-1).mean(0)
+    squares = rows.boost * rows.mean.squares.sum(-1).mean(0)
     each = (q - common) * squares + common
-    columns = mean.mean(-2)
-    overlap = float((columns**2).sum(-1).mean())
     profile, q_out = normalised(each[..., :, None])
     even = evenness(profile)
-    pair = ((q - common) * overlap + common) / max(even, 1e-300)
+    pair = ((q - common) * rows.mean.overlap + common) / max(even, 1e-300)
     found = moments * (q_out / max(float(moments[0, 0]), 1e-300))
     example = float(mb[0, EXAMPLE]) - float(mb[EXAMPLE, along])
-    crossed = example * float((mean**2).sum(-1).mean()) + float(mb[EXAMPLE, along])
+    crossed = example * rows.mean.lost + float(mb[EXAMPLE, along])
     found[0, row] = found[row, 0] = min(pair, q_out)
     found[0, EXAMPLE] = found[EXAMPLE, 0] = min(crossed, q_out)
     low = min(found[0, row], found[0, EXAMPLE])
@@ -172,17 +202,17 @@ def product_gradients(
         )
 
     q_left, q_right = left(0, 0), right(0, 0)
-    swapped = other.profile.swapaxes(-1, -2)
-    rows = narrowed((g.profile * 1.0).mean(-1, keepdims=True) * swapped.mean(-2, keepdims=True))
-    columns = narrowed((one.profile * g.profile.mean(-1, keepdims=True)).mean(-2, keepdims=True)
-                       .swapaxes(-1, -2))  # fmt: skip
+    swapped, by_row = other.profile.swapaxes(-1, -2), g.profile.mean(-1, keepdims=True)
+    rows = narrowed(by_row * swapped.mean(-2, keepdims=True))
     k_left = {row: left(row, 0), along_a: left(0, along_b), EXAMPLE: left(EXAMPLE, EXAMPLE)}
     k_right = {along_b: right(0, along_a), column: right(along_g, 0),
                EXAMPLE: right(EXAMPLE, EXAMPLE)}  # fmt: skip
     if a.attention is not None:
-        q_right, columns, k_right = returned(a.attention, g, mg, row, along_b, columns)
+        q_right, columns, k_right = returned(a.attention, by_row, mg, row, along_b)
+    else:
+        columns = (one.profile * by_row).mean(-2, keepdims=True).swapaxes(-1, -2)
     rows, up = normalised(rows)
-    columns, across = normalised(columns)
+    columns, across = normalised(narrowed(columns))
     spread = gradient.spread
     first = fresh(run.noise, q_left * up, told(k_left, q_left), rows, a.one.size)
     last = fresh(run.noise, q_right * across, told(k_right, q_right), columns, b.one.size)
@@ -195,21 +225,25 @@ def told(pairs: Mapping[int, float], q: float) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def returned(rows: Rows, g: Part, mg: Any, row: int, along: int, columns: Any) -> Any:
-    """The gradient of the values behind attention weights, column by column."""
-    mean = rows.mean.reshape(-1, *rows.mean.shape[-2:])
+def returned(rows: Rows, by_row: Any, mg: Any, row: int, along: int) -> Any:
+    """The gradient of the values behind attention weights, column by column.
+
+    ``by_row`` is the profile of the gradient of their sums, its units averaged.
+    """
+    import numpy
+
+    mean = rows.mean.each
     q, common = float(mg[0, 0]), float(mg[0, row])
-    weight = g.profile.mean(-1, keepdims=True)
-    weight = weight.reshape(-1, *weight.shape[-2:]).mean(0)
-    root = weight**0.5
-    squares = rows.boost * (mean**2 * weight).sum(-2)
-    sums = (mean * root).sum(-2)
+    weight = by_row.reshape(-1, *by_row.shape[-2:]).mean(0)
+    wide = numpy.broadcast_to(weight, (mean.shape[-2], 1)).T
+    squares = rows.boost * (wide @ rows.mean.squares)[:, 0]
+    sums = (wide**0.5 @ mean)[:, 0]
     each = ((q - common) * squares + common * sums**2).mean(0)
     profile, found = normalised(each[..., :, None])
     even = evenness(profile)
     overlap = float((((mean.sum(-1) ** 2) * weight[..., 0]).sum(-1)).mean()) / mean.shape[-1] ** 2
     pair = ((q - common) * overlap + common * float(sums.mean()) ** 2) / max(even, 1e-300)
-    profile = profile.reshape((1,) * (columns.ndim - profile.ndim) + profile.shape)
+    profile = profile.reshape((1,) * (by_row.ndim - profile.ndim) + profile.shape)
     example = found * float(mg[0, EXAMPLE]) / q if q > 0 else 0.0
     return found, profile, {along: min(pair, found), EXAMPLE: example}
 
@@ -268,16 +302,16 @@ def masked(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         x, other, condition = given["self"], given.get("other"), given["condition"]
         if not isinstance(x, Value) or not isinstance(condition, Data):
             return None
-        fill, left, name = least(other), condition.array != 0, "self"
+        fill, left, name = least(other), run.once("so", condition.array, lambda c: c != 0), "self"
     else:
         x, condition, name = given["self"], given["mask"], "self"
         if not isinstance(x, Value) or not isinstance(condition, Data):
             return None
         value = arguments.get("value") if "value" not in given else least(given["value"])
-        fill, left = value, condition.array == 0
+        fill, left = value, run.once("not", condition.array, lambda c: c == 0)
     if not isinstance(fill, (int, float)) or fill > MASKED or x.index:
         return None
-    return Outcome((taking(x, left),), lambda gradients: {name: gradients[0]})
+    return Outcome((taking(run, x, left),), lambda gradients: {name: gradients[0]})
 
 
 def least(one: Any) -> float | None:
@@ -285,28 +319,40 @@ def least(one: Any) -> float | None:
     return float(one.array.max()) if isinstance(one, Data) and one.array.size else None
 
 
-def taking(x: Value, left: Any) -> Value:
+def taking(run: Any, x: Value, left: Any) -> Value:
     """``x``, whose last two axes are rows and columns of logits, with what a mask has left."""
+    rows = run.once(("left", x.shape[-2:]), left, lambda one: laid(one, x.shape[-2:]))
+    if x.attention is None or isinstance(x.attention, Rows):
+        return replace(x, attention=rows)
+    return replace(x, attention=rows * x.attention)
+
+
+def laid(left: Any, shape: tuple[int, ...]) -> Any:
+    """What a mask has left, 0 or 1 for each row and column of ``shape``."""
     import numpy
 
-    rows = numpy.asarray(left, dtype="float64")
-    if rows.ndim < 2:
-        rows = rows.reshape((1,) * (2 - rows.ndim) + rows.shape)
-    before = x.attention if x.attention is not None and not isinstance(x.attention, Rows) else 1.0
-    shape = (*rows.shape[:-2], x.shape[-2], x.shape[-1])
-    return replace(x, attention=numpy.broadcast_to(rows, shape) * before)
+    rows = numpy.atleast_2d(numpy.asarray(left, dtype="float64"))
+    return numpy.broadcast_to(rows, (*rows.shape[:-2], *shape))
 
 
-def without_mask(given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+def without_mask(run: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     """Arguments of a sum with -∞ (or what is as good as it) taken out, and what that leaves."""
-    import numpy
-
     for name, one in given.items():
         if isinstance(one, Data) and one.array.dtype.kind == "f" and one.array.ndim >= 2:
-            low = one.array <= MASKED
-            if low.any() and not low.all():
-                return {**given, name: Data(numpy.where(low, 0, one.array), "")}, ~low
+            parted = run.once("mask", one.array, unmasked)
+            if parted:
+                return {**given, name: parted[0]}, parted[1]
     return dict(given), None
+
+
+def unmasked(array: Any) -> tuple[Data, Any] | None:
+    """What a mask adds where it leaves something, and where that is; ``None`` of no mask."""
+    import numpy
+
+    low = array <= MASKED
+    if not low.any() or low.all():
+        return None
+    return Data(numpy.where(low, 0, array), ""), ~low
 
 
 @rule("aten._softmax", "aten._safe_softmax", "aten.softmax")
@@ -326,32 +372,25 @@ def softmax(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
 
 def softened(run: Any, x: Value, mask: Any) -> tuple[Value, Callable[[Gradient], Gradient]]:
     """The softmax of ``x`` over its last axis, of which ``mask`` says what takes part."""
-    import numpy
-
     part, n = x.one, x.shape[-1]
     moments = part.moments()
     role = role_at(x, -1)
     along = ROLES[role]
     variance = max(float(moments[0, 0] - moments[0, along]), 0.0)
-    valid = numpy.ones((1, n)) if mask is None else numpy.asarray(mask, dtype="float64")
-    counts = valid.sum(-1, keepdims=True)
-    mean = valid / numpy.maximum(counts, 1)
-    z, boost = weights(run, moments, variance, along, int(max(counts.mean(), 1)))
-    flatly = mean.reshape(-1, *mean.shape[-2:])
-    profile, square = normalised(narrowed((flatly**2).mean(0)))
+    mean = run.once(("rows", x.shape[-2:]), mask, lambda one: means_of(one, *x.shape[-2:]))
+    z, boost = weights(run, moments, variance, along, mean.keys)
+    profile, square = mean.profile
     profile = profile.reshape((1,) * (len(x.shape) - profile.ndim) + profile.shape)
     z = z * math.sqrt(square)
     roles = (*x.roles[:-1], ((role, n),))
-    wide = numpy.broadcast_to(mean, (*mean.shape[:-2], x.shape[-2], n))
     value = Value(
-        x.shape, roles, (Part(n, z, profile),), len(x.shape) - 1, attention=Rows(wide, boost)
+        x.shape, roles, (Part(n, z, profile),), len(x.shape) - 1, attention=Rows(mean, boost)
     )
 
     def back(gradient: Gradient) -> Gradient:
         g = matched_whole(gradient, value)
         k = g.told()
-        lost = float((mean**2).sum(-1).mean())
-        q = g.q * value.q * (1 - k[along - 1]) * max(1 - boost * lost, 0.0)
+        q = g.q * value.q * (1 - k[along - 1]) * max(1 - boost * mean.lost, 0.0)
         mixed, factor = normalised(narrowed(g.profile * profile))
         for r in (1, 2, 3):
             if r != along:
@@ -363,6 +402,17 @@ def softened(run: Any, x: Value, mask: Any) -> tuple[Value, Callable[[Gradient],
         return Gradient((found,), gradient.spread)
 
     return value, back
+
+
+def means_of(mask: Any, rows: int, n: int) -> Means:
+    """The mean weights of ``rows`` rows of ``n`` keys, of which ``mask`` leaves some out."""
+    import numpy
+
+    valid = numpy.ones((1, n)) if mask is None else numpy.asarray(mask, dtype="float64")
+    counts = valid.sum(-1, keepdims=True)
+    each = valid / numpy.maximum(counts, 1)
+    wide = numpy.broadcast_to(each, (*each.shape[:-2], rows, n)).reshape(-1, rows, n)
+    return Means(wide, int(max(counts.mean(), 1)))
 
 
 def weights(run: Any, moments: Any, variance: float, along: int, n: int) -> tuple[Any, float]:
@@ -403,9 +453,10 @@ def attention(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         return None
     arguments = node.call.arguments
     scale = arguments.get("scale") or q.shape[-1] ** -0.5
-    mask = mask_of(
-        given.get("attn_mask"), bool(arguments.get("is_causal")), q.shape[-2], k.shape[-2]
-    )
+    causal, bias = bool(arguments.get("is_causal")), given.get("attn_mask")
+    key = ("mask", causal, q.shape[-2], k.shape[-2])
+    known = bias.array if isinstance(bias, Data) else None
+    mask = run.once(key, known, lambda one: mask_of(one, *key[1:]))
     k, v = repeated(k, q.shape), repeated(v, (*q.shape[:-1], v.shape[-1]))
     turned = reordered(k.whole(), [*range(len(k.shape) - 2), len(k.shape) - 1, len(k.shape) - 2])
     logits, back_logits = product(run, q, turned, (*q.shape[:-1], k.shape[-2]))
@@ -439,13 +490,12 @@ def repeated(x: Value, shape: Sequence[int]) -> Value:
     return x if x.shape[1] == shape[1] else replace(x, shape=(x.shape[0], shape[1], *x.shape[2:]))
 
 
-def mask_of(given: Any, causal: bool, rows: int, columns: int) -> Any:
+def mask_of(array: Any, causal: bool, rows: int, columns: int) -> Any:
     """What takes part, [rows, columns] of 0 and 1; ``None`` for all."""
     import numpy
 
     found = numpy.tril(numpy.ones((rows, columns))) if causal else None
-    if isinstance(given, Data) and given.array.ndim >= 2:
-        array = given.array
+    if array is not None and array.ndim >= 2:
         taking = array if array.dtype.kind == "b" else array > -1e4
         taking = taking.reshape(-1, *taking.shape[-2:])[0].astype("float64")
         found = taking if found is None else found * taking

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -39,11 +39,19 @@ class Run:
     weight_spread: dict[str, float] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     sampled: dict[str, int] = field(default_factory=dict)
+    derived: dict[Any, Any] = field(default_factory=dict)
     progress: Callable[[int, int], None] | None = None
 
     def shape(self, number: int) -> tuple[int, ...]:
         """The shape of a value of the graph."""
         return self.graph.values[number].shape
+
+    def once(self, what: Any, array: Any, make: Callable[[Any], Any]) -> Any:
+        """What follows from a known array alone, such as a mask of all layers: made once."""
+        key = (what, id(array))
+        if key not in self.derived:
+            self.derived[key] = (array, make(array))  # kept, so that its id is nobody else's
+        return self.derived[key][1]
 
     def weight(self, name: str, second_moment: float, spread: float = 0.0) -> None:
         """The gradient of a parameter: its second moment, added to what other uses gave."""
@@ -240,18 +248,23 @@ LARGEST = 1 << 27  # entries of a known array that are worked out
 
 
 def known_outcome(run: Run, node: Node, given: Mapping[str, Any]) -> Outcome | None:
-    """An op of known arrays alone is run; one that draws is not."""
+    """An op of known arrays alone is run, of the same arrays once; one that draws is not."""
     from botec.analyses.signal.sources import DRAWS
 
     if node.call.op in DRAWS or any(
         elements(run.shape(n)) > LARGEST for n in node.outputs if n is not None
     ):
         return None
-    arrays = {name: array_of(one) for name, one in given.items()}
-    outs = run.executor.run(node.call, arrays)
-    names = [one.name for one in opened(given.values())]
-    name = names[0] if node.call.op in SHOWS and len(names) == 1 else ""
-    return Outcome(tuple(None if out is None else Data(out, name) for out in outs))
+    known = list(opened(given.values()))
+    key = (id(node.call), *map(id, known))
+    if key not in run.derived:
+        arrays = {name: array_of(one) for name, one in given.items()}
+        outs = run.executor.run(node.call, arrays)
+        name = known[0].name if node.call.op in SHOWS and len(known) == 1 else ""
+        found = Outcome(tuple(None if out is None else Data(out, name) for out in outs))
+        run.derived[key] = (known, found)
+    outcome: Outcome = run.derived[key][1]
+    return outcome
 
 
 def array_of(given: Any) -> Any:
@@ -264,7 +277,13 @@ def array_of(given: Any) -> Any:
 
 
 def backward(run: Run, end: int) -> None:
-    """From a normal gradient of variance 1 at ``end`` to every value and parameter."""
+    """From a normal gradient of variance 1 at ``end`` to every value and parameter.
+
+    Profiles are let go once nothing is worked out from them any more (1,024 tokens have 8 MB of
+    them in every step of attention); values that modules give keep theirs, to be looked at.
+    """
+    from botec.analyses.signal.layers import outputs_of
+
     root = run.values.get(end)
     if not isinstance(root, Value):
         return
@@ -273,18 +292,28 @@ def backward(run: Run, end: int) -> None:
         for part in root.parts
     )
     run.gradients[end] = Gradient(parts)
-    count = len(run.graph.nodes)
+    count, shown = len(run.graph.nodes), set(outputs_of(run.graph).values())
     for place in range(count - 1, -1, -1):
-        pull = run.pulls.get(place)
+        pull = run.pulls.pop(place, None)
         node = run.graph.nodes[place]
-        if pull is None:
-            continue
-        if run.progress:
-            run.progress(2 * count - place, 2 * count)
-        found = [None if n is None else run.gradients.get(n) for n in node.outputs]
-        if any(one is not None for one in found):
-            for name, gradient in pull(found).items():
-                deliver(run, node.given.get(name), gradient)
+        if pull is not None:
+            if run.progress:
+                run.progress(2 * count - place, 2 * count)
+            found = [None if n is None else run.gradients.get(n) for n in node.outputs]
+            if any(one is not None for one in found):
+                for name, gradient in pull(found).items():
+                    deliver(run, node.given.get(name), gradient)
+        for number in node.results:
+            value, gradient = run.values.get(number), run.gradients.get(number)
+            if isinstance(value, Value) and number not in shown:
+                run.values[number] = replace(value, parts=tuple(map(even, value.parts)))
+            if gradient is not None:
+                run.gradients[number] = replace(gradient, parts=tuple(map(even, gradient.parts)))
+
+
+def even(part: Part) -> Part:
+    """A part without its profile, as if its entries were alike."""
+    return replace(part, profile=flat(part.profile.ndim), shared=None)
 
 
 def deliver(run: Run, numbers: Any, gradient: Any) -> None:

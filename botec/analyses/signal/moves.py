@@ -400,7 +400,7 @@ def side_by_side(
     whole, units = mixture(parts, dim), unit_axes(x)
     # a correlation of positions stands beside how even these are: each piece has its own
     even = [evenness(part.profile, *units) for part in parts]
-    mean = max(evenness(whole.profile, *units), 1e-300)
+    mean = max(sum(s * each for s, each in zip(shares, even, strict=True)), 1e-300)  # of units
     rows = [
         [k * (each / mean if r in (0, 3) else 1) for r, k in enumerate(part.told())]
         for part, each in zip(parts, even, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +46,7 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     if node.call.op.removesuffix("_") in SUMS:
         from botec.analyses.signal.attention import without_mask
 
-        given, left = without_mask(given)
+        given, left = without_mask(run, given)
     roles = joint_roles(named.values(), shape)
     axis, sizes = partition(named.values(), shape)
     pieces = {name: cut(one, shape, roles, axis, sizes, run) for name, one in given.items()}
@@ -64,7 +64,7 @@ def pointwise(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     if left is not None:
         from botec.analyses.signal.attention import taking
 
-        value = taking(value, left)
+        value = taking(run, value, left)
 
     def pull(gradients: Any) -> dict[str, Any]:
         return pulled(run, call, given, pieces, rows, gradients[0], value)
@@ -176,6 +176,8 @@ def data_part(array: Any, shape: tuple[int, ...], roles: tuple[Axis, ...], noise
     if array.dtype.kind != "f":
         return Part(1, z, flat(len(shape)))
     z = z.astype("float64")
+    if not array.any():
+        return Part(1, z, flat(len(shape)))
     squares = numpy.square(array, dtype="float64")
     finite = numpy.isfinite(squares)
     q = float(squares[finite].mean()) if finite.any() else 0.0
@@ -239,11 +241,13 @@ def profile_of(run: Any, call: Any, row: Mapping[str, Part], z: Any) -> tuple[An
     if not parts:
         return flat(next(iter(row.values())).profile.ndim), 1.0
     if len(parts) > 1 and base in SUMS:
-        total = sum(part.profile * part.q for part in parts)
+        addends = [part for part in parts if part.q] or parts
+        if len(addends) == 1:  # a mask whose -∞ are taken out adds nothing
+            return addends[0].profile, 1.0
+        total = sum(part.profile * part.q for part in addends)
         return normalised(narrowed(total))[0], 1.0
     if len(parts) > 1 and base in PRODUCTS:
-        profile, mean = normalised(parts[0].profile * parts[1].profile)
-        return narrowed(profile), mean
+        return multiplied(parts[0].profile, parts[1].profile)
     if len(parts) > 1 and base in QUOTIENTS:
         profile, mean = normalised(parts[0].profile / parts[1].profile.clip(1e-300))
         return narrowed(profile), mean
@@ -251,6 +255,15 @@ def profile_of(run: Any, call: Any, row: Mapping[str, Part], z: Any) -> tuple[An
     if main.profile.max() <= EVEN * main.profile.min():
         return main.profile, 1.0
     return by_levels(run, call, row, main, z)
+
+
+def multiplied(a: Any, b: Any) -> tuple[Any, float]:
+    """The product of two profiles with mean 1, and the mean it had; of a flat one, the other."""
+    for one, other in ((a, b), (b, a)):
+        if one.size == 1 and float(one.flat[0]) == 1 and one.ndim <= other.ndim:
+            return other, 1.0
+    profile, mean = normalised(a * b)
+    return narrowed(profile), mean
 
 
 def by_levels(
@@ -307,7 +320,7 @@ def pulled(
     parts = matched(gradient, value)
     found: dict[str, list[Part]] = {}
     for row, part in zip(rows, parts, strict=True):
-        for name, one in pulled_part(run, call, row, part).items():
+        for name, one in pulled_part(run, call, row, part, ends_at(given, value)).items():
             found.setdefault(name, []).append(one)
     out = {}
     for name, many in found.items():
@@ -317,6 +330,13 @@ def pulled(
         elif len(many) == len(rows):
             out[name] = back_to(run, one, many, value, gradient.spread)
     return out
+
+
+def ends_at(given: Mapping[str, Any], value: Value) -> set[str]:
+    """Arguments that nothing lies behind: masks of dropout (not those that stand for many entries,
+    whose gradients, sums, draw numbers that others are drawn after)."""
+    masks = [name for name, one in given.items() if isinstance(one, Value) and one.keep is not None]
+    return {name for name in masks if given[name].shape == value.shape and len(given) > 1}
 
 
 def matched(gradient: Gradient, value: Value) -> tuple[Part, ...]:
@@ -332,7 +352,9 @@ def matched(gradient: Gradient, value: Value) -> tuple[Part, ...]:
     return tuple(rescaled(one, profile, size) for profile, size in zip(cuts, sizes, strict=True))
 
 
-def pulled_part(run: Any, call: Any, row: Mapping[str, Part], part: Part) -> dict[str, Part]:
+def pulled_part(
+    run: Any, call: Any, row: Mapping[str, Part], part: Part, without: Set[str]
+) -> dict[str, Part]:
     """Gradients of one part: particles by the op's own derivative, correlations by its slopes."""
     import numpy
 
@@ -341,7 +363,7 @@ def pulled_part(run: Any, call: Any, row: Mapping[str, Part], part: Part) -> dic
     slopes = run.executor.pull(call, arrays, [numpy.ones_like(part.z)])
     out = {}
     for name, z in found.items():
-        if z is None or isinstance(z, tuple):
+        if z is None or isinstance(z, tuple) or name in without:
             continue
         slope = slopes[name].astype("float64")
         z = numpy.broadcast_to(z, part.z.shape).astype("float64")
@@ -384,8 +406,7 @@ def slope_profile(call: Any, row: Mapping[str, Part], name: str, part: Part) -> 
     base = call.op.removesuffix("_")
     others = [one for other, one in row.items() if other != name and one.z.dtype.kind == "f"]
     if base in PRODUCTS and others:
-        profile, mean = normalised(part.profile * others[0].profile)
-        return narrowed(profile), mean
+        return multiplied(part.profile, others[0].profile)
     if base in QUOTIENTS and others and name == "self":
         profile, mean = normalised(part.profile / others[0].profile.clip(1e-300))
         return narrowed(profile), mean
