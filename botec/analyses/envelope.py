@@ -16,6 +16,7 @@ from botec.poly import Monomial, Poly
 
 MARGIN = 1e-9  # relative; what is closer than this to the envelope is kept
 LARGEST = 2**61  # sums and differences of two stay whole numbers of 64 bits
+STEPS = 2**20  # in which two rows are mixed
 MIXING = 0x9E3779B97F4A7C15  # odd, its bits without a pattern
 LONGEST_STEP = 256  # peaks of one layer
 
@@ -139,16 +140,37 @@ def convex(rows: Sequence[Sequence[int]], places: list[int]) -> list[int]:
     scale = np.abs(table).max(axis=0)
     scale[scale == 0] = 1
     table = table / scale
+    whole = exact([rows[place] for place in places])
     known: list[int] = [int(column.argmax()) for column in table.T]
     known = list(dict.fromkeys(known))
     for row in np.argsort(-table.sum(axis=1)):
-        while int(row) not in known:
+        while int(row) not in known and not below_two(whole[row], whole[known]):
             weights = winning_weights(table[row], table[known])
             if weights is None:
                 break
             winner = int((table @ weights).argmax())
             known.append(int(row) if winner in known else winner)
     return sorted(places[place] for place in known)
+
+
+def below_two(row: Any, known: Any) -> bool:
+    """Whether a mixture of two known rows is at least as large as a row in every column: in whole
+    numbers, so that it is certain. (That none is found means nothing.)"""
+    import numpy as np
+
+    above = known.astype(float) - row.astype(float)
+    first, second = np.triu_indices(len(known), 1)
+    rise = above[first] - above[second]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = -above[second] / rise
+    least = np.where(rise > 0, turn, 0.0).max(axis=1, initial=0.0)
+    most = np.where(rise < 0, turn, 1.0).min(axis=1, initial=1.0)
+    for pair in np.flatnonzero(least <= most):
+        part = round(STEPS * float(least[pair] + most[pair]) / 2)
+        one, other = (known[places[pair]].astype(object) for places in (first, second))
+        if np.all(part * one + (STEPS - part) * other >= STEPS * row.astype(object)):
+            return True
+    return False
 
 
 def winning_weights(row: Any, known: Any) -> Any:
