@@ -1,10 +1,14 @@
 """What the two folds keep and do once: a page of a real transformer has to fit and to be quick."""
 
+import numpy
+import pytest
 import torch
 from torch import nn
 
+from botec.analyses.signal import page
 from botec.analyses.signal.fold import predict
 from botec.analyses.signal.layers import layers, outputs_of
+from botec.analyses.signal.particles import Noise
 from botec.analyses.signal.value import Data, Value
 from botec.inputs import Input
 from botec.read.executor import Executor, real
@@ -97,3 +101,21 @@ def test_nobody_asks_for_a_masks_gradient():
     ]
     assert masks
     assert not any(number in run.gradients for number in masks)
+
+
+def test_a_deviation_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(page, "PIECE", 100)
+    array = numpy.random.default_rng(0).normal(3, 0.1, (50, 7)).astype("float32")
+    for one in (array, array.T, array[0], array[0, :1]):
+        assert page.deviation_of(one) == pytest.approx(float(one.astype("float64").std()), rel=1e-6)
+
+
+def test_draws_know_nothing_of_those_before():
+    """Of the last 96 rows, however many were drawn before; each of mean 0 and variance 1."""
+    noise = Noise()
+    rows = [noise.normal(4) for _ in range(60)]
+    last = numpy.concatenate(rows[-24:])
+    products = last @ last.T / noise.samples
+    assert abs(last.mean(1)).max() < 1e-12
+    assert abs(products - numpy.eye(len(last))).max() < 1e-10
+    assert abs(rows[-1] @ rows[-30].T).max() / noise.samples > 1e-6  # further back: only nearly

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -54,16 +54,47 @@ class Gain:
     digits: int = 10
 
 
+@dataclass(frozen=True)
+class Form:
+    """What makes two functions the same: what they are called, their ops with the names of the
+    arguments that are numbers, and these numbers."""
+
+    name: str
+    ops: tuple[tuple[str, ...], ...]
+    numbers: tuple[float | str, ...]
+
+
 @lru_cache(maxsize=1)
 def gains(run: Run) -> list[Gain]:
-    """Every activation met, each once."""
-    found: dict[str, Gain] = {}
+    """Every activation met, each once: a class with other numbers is another."""
+    met: dict[Form, Gain | None] = {}
     for name, module, nodes in functions(run):
-        if name not in found:
-            one = gain_of(run, name, module, nodes)
-            if one is not None:
-                found[name] = one
+        given = [numbers_of(run, node) for node in nodes]
+        ops = tuple((node.call.op, *each) for node, each in zip(nodes, given, strict=True))
+        form = Form(name, ops, tuple(number for each in given for number in each.values()))
+        if form not in met:
+            met[form] = gain_of(run, name, module, nodes)
+    found: dict[str, Gain] = {}
+    for form, one in met.items():
+        if one is not None:
+            alike = [other for other in met if other.name == form.name]
+            name = apart(form, alike) if one.name == form.name else one.name
+            found.setdefault(name, replace(one, name=name))
     return sorted(found.values(), key=lambda one: one.name)
+
+
+def apart(form: Form, alike: Sequence[Form]) -> str:
+    """``"Swish(2)"``: the name of a function with those of its numbers that others of it have not.
+
+    Others of other ops are told apart by their order.
+    """
+    same = [other.numbers for other in alike if other.ops == form.ops]
+    many = zip(form.numbers, *same, strict=True)
+    shown = [text_of(own) for own, *others in many if any(one != own for one in others)]
+    name = f"{form.name}({', '.join(shown)})" if shown else form.name
+    orders = list(dict.fromkeys(other.ops for other in alike))
+    place = orders.index(form.ops)
+    return f"{name}, form {place + 1}" if len(orders) > 1 else name
 
 
 # --- which functions there are --------------------------------------------------------------------
@@ -84,20 +115,37 @@ def functions(run: Run) -> Iterator[tuple[str, str, Sequence[Node]]]:
         name = run.graph.scopes.get(scope, "")
         if scope and steps and is_function(run, chain):
             several = chain[: chain.index(steps[-1]) + 1]
-            yield name if len(steps) > 1 else called(steps[0]), name, several
+            yield name if len(steps) > 1 else called(run, steps[0]), name, several
             continue
         for node in steps:
             if is_function(run, [node]):
-                yield called(node), "", [node]
+                yield called(run, node), "", [node]
 
 
-def called(node: Node) -> str:
+def called(run: Run, node: Node) -> str:
     """``"leaky_relu(0.2)"``: the op with the numbers it was given, where they are not its own."""
-    name = node.call.op.removeprefix("aten.").strip("_")
-    given = [v for v in node.call.arguments.values() if isinstance(v, int | float | str)]
+    name = node.call.op.removeprefix("aten.").strip("_").removesuffix("_kernel")
+    given = list(numbers_of(run, node).values())
     own = list(ACTIVATIONS[name].options.values()) if name in ACTIVATIONS else []
-    shown = [f"{one:g}" if isinstance(one, float) else str(one) for one in given]
-    return f"{name}({', '.join(shown)})" if given and given not in (own, ["none"]) else name
+    shown = ", ".join(map(text_of, given))
+    return f"{name}({shown})" if given and given not in (own, ["none"]) else name
+
+
+def numbers_of(run: Run, node: Node) -> dict[str, float | str]:
+    """The numbers a call is given, by argument; those in tensors of one entry among them."""
+    found: dict[str, float | str] = {}
+    for name, one in node.call.arguments.items():
+        number = node.given.get(name)
+        known = run.values.get(number) if isinstance(number, int) else None
+        if isinstance(known, Data) and known.array.size == 1:
+            found[name] = known.array.item()
+        elif isinstance(one, int | float | str):
+            found[name] = one
+    return found
+
+
+def text_of(number: float | str) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def is_function(run: Run, nodes: Sequence[Node]) -> bool:

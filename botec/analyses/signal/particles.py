@@ -29,20 +29,21 @@ class Noise:
 
         self.random = numpy.random.default_rng(seed)
         self.samples = samples
-        self.earlier: list[Any] = []
+        self.earlier = numpy.empty((REMEMBERED, samples))  # written over again and again
+        self.drawn = 0  # rows, ever
 
     def normal(self, rows: int) -> Any:
         """[rows, samples]: means 0, variances 1, no correlation within the sample."""
         import numpy
 
         drawn = self.spread_out(rows)
-        if self.earlier:
-            basis = numpy.concatenate(self.earlier)
-            drawn = drawn - (drawn @ basis.T) @ basis / self.samples
-        drawn = drawn - drawn.mean(1, keepdims=True)
+        basis = self.earlier[: self.drawn]
+        drawn -= (drawn @ basis.T / self.samples) @ basis
+        drawn -= drawn.mean(1, keepdims=True)
         lower = numpy.linalg.cholesky(drawn @ drawn.T / self.samples)
-        drawn = numpy.linalg.solve(lower, drawn)
-        self.earlier = [*self.earlier[-(REMEMBERED // rows) + 1 :], drawn]
+        drawn = numpy.linalg.inv(lower) @ drawn
+        self.earlier[(self.drawn + numpy.arange(rows)) % REMEMBERED] = drawn
+        self.drawn += rows
         return drawn
 
     def spread_out(self, rows: int) -> Any:
