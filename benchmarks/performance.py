@@ -307,7 +307,19 @@ def growth() -> dict[str, Any]:
             found[f"{layers} spent"] = spent(
                 lambda n=name, p=point: botec.read(n, optimizer="adamw", **p)
             )
+            found.setdefault(f"{layers} command", []).append(command(name, point))
     return found
+
+
+def command(name: str, point: Mapping[str, int]) -> Timed:
+    """What ``botec estimate`` takes from the shell: imports, reading, page and all."""
+    sizes = [f"{dimension}={size}" for dimension, size in point.items()]
+    words = [sys.executable, "-c", "from botec.cli import main; main()", "estimate", name, *sizes]
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(words, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return took, time.perf_counter() - wall
 
 
 def points() -> dict[str, Any]:
@@ -592,7 +604,9 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         f"The llama of 405B with 32 layers is read in {text(few)}, with 126 in {text(many)}; with "
         f"all formulas worked out, {text(median(layers.get('32 closed')))} and "
-        f"{text(median(layers.get('126 closed')))}.",
+        f"{text(median(layers.get('126 closed')))}. From the shell, with imports and page, "
+        f"`botec estimate` takes {text(median(layers.get('32 command')))} and "
+        f"{text(median(layers.get('126 command')))}.",
         "",
         f"{row.get('points', 0):,} pairs of batch and length of the 7B step: peak memory in "
         f"{text(median(row.get('peak')))} (the envelope is {row.get('envelope', '?')} "

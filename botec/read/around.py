@@ -27,9 +27,10 @@ from botec.read.listening import listening, same_draws
 from botec.read.recorder import META, Recorder
 from botec.read.repeats import shortened
 from botec.read.signatures import Signature
-from botec.read.splice import SHORT, NotPeriodicError, Rows
+from botec.read.splice import Few, NotPeriodicError, Rows
 from botec.read.step import Subject, inputs_at, named
 
+UPDATE = Few(2)  # what one weight leaves is let go while the next one is worked on
 Layouts = Mapping[str, Any]  # of every gradient, by its weight: shape, strides, type
 
 
@@ -131,7 +132,7 @@ def around(short: Any, layouts: Layouts) -> Around:
     """What stands around the step of ``short``'s whole network, given its gradients' layouts."""
     updates = bool(short.full.setting.train and short.full.setting.optimizer)
     foreign = False
-    with few_units(short, SHORT + 1) as longer:
+    with few_units(short, UPDATE.longer) as longer:
         if updates:
             longer.make_optimizer()
             foreign = not type(longer.optimizer).__module__.startswith("torch.optim")
@@ -159,7 +160,7 @@ def few_units(short: Any, units: int) -> Iterator[Subject]:
 def of_few(short: Any, longer: Subject, layouts: Layouts) -> Around:
     """Spliced from few units. Raises :class:`NotPeriodicError` where that is not what is done."""
     traces = []
-    for units in (SHORT, SHORT + 1):
+    for units in (UPDATE.units, UPDATE.longer):
         with few_units(short, units) as subject:
             if longer.optimizer is not None:
                 subject.make_optimizer()
@@ -169,9 +170,9 @@ def of_few(short: Any, longer: Subject, layouts: Layouts) -> Around:
             traces.append(recorded(short, subject, layouts))
     trace, other = traces
     paths = list(short.full.paths)
-    proof, _ = short.spliced(rows_of_all(trace), SHORT + 1)
+    proof, _ = short.spliced(rows_of_all(trace), UPDATE.longer, few=UPDATE)
     check(proof, trace, rows_of_all(other), other, paths)
-    rows, _ = short.spliced(rows_of_all(trace))
+    rows, _ = short.spliced(rows_of_all(trace), few=UPDATE)
     start = len(rows.kinds) if PHASE not in trace.kinds else (rows.kinds == PHASE).argmax()
     gradients = gradient_names(rows, trace, paths)
     if gradients != (list(layouts) if PHASE in trace.kinds else []):

@@ -7,7 +7,7 @@ one is a regime of its own. Where traces part, the reader gets the asked numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +23,9 @@ from botec.read.kernels import strides_of, with_kernels
 from botec.read.listening import as_on, no_collection, settle
 from botec.read.plans import Plan, Point, Question, beside, plans, unused
 from botec.read.recurrent_on_cuda import notes
-from botec.read.short import LONGER, Short, shorter
+from botec.read.short import WAYS, Short, shorter
 from botec.read.source import Source
-from botec.read.splice import SHORT, NotPeriodicError
+from botec.read.splice import Few, NotPeriodicError
 from botec.read.step import Subject, blocks
 from botec.read.supposed import NOTE
 
@@ -149,21 +149,33 @@ class Search:
 
     def __init__(self, subject: Subject, asked: Point, most: Mapping[str, int]) -> None:
         self.subject, self.asked, self.most = subject, asked, most
+        self.strides: dict[Any, Any] = {}
+        self.begin(WAYS if subject.setting.train else WAYS[1:])
+
+    def begin(self, ways: Iterable[Few]) -> None:
+        """Start with few equal blocks, in the first of the ways that will do, or with all."""
+        self.ways = iter(ways)  # those left
         self.reasons: list[str] = []
         self.traces: dict[Any, Any] = {}
-        self.strides: dict[Any, Any] = {}
-        found = shorter(subject, asked)
         self.short: Short | None = None
+        self.subject.optimizer = None
+        tried = (shorter(self.subject, self.asked, few) for few in self.ways)
+        found = next((one for one in tried if one), None)
         if found is not None:
-            self.short, self.traces[LONGER, *asked.values()] = found
-        self.asked_trace = self.trace(asked) if found is None else found[1]
+            self.short, self.asked_trace = found
+            self.traces[True, *self.asked.values()] = self.asked_trace
+        else:
+            self.asked_trace = self.trace(self.asked)
         self.experts = experts_of(self.asked_trace)
 
-    def trace(self, point: Point, units: int = SHORT) -> Any:
-        """The trace at a point, made once; of few equal blocks where they may stand for many."""
-        key = (units, *point.values())
+    def trace(self, point: Point, longer: bool = False) -> Any:
+        """The trace at a point, made once; of few equal blocks where they may stand for many, for
+        a proof of one more."""
+        key = (longer, *point.values())
         if key not in self.traces:
-            self.traces[key] = self.short.run(point, units) if self.short else self.full(point)
+            short = self.short
+            units = short.few.longer if short and longer else 0
+            self.traces[key] = short.run(point, units) if short else self.full(point)
         return self.traces[key]
 
     def full(self, point: Point) -> Any:
@@ -176,18 +188,18 @@ class Search:
 
     def streams(self) -> tuple[Stream, ...]:
         """The streams of every block, of few blocks where they may stand for many."""
-        if self.short is None:
+        short = self.short
+        if short is None:
             return self.found()
-        short, experts = self.short, self.experts
-        self.experts = short.for_all(experts)
         try:
             streams = tuple(self.whole(short, stream) for stream in self.found())
-            self.asked_trace.answers.extend(short.answers)
-            self.strides |= short.strides
-            return streams
-        except (NotPeriodicError, BotecError):
-            self.forget_short()
-            return self.found()
+        except (NotPeriodicError, BotecError) as error:
+            self.begin(self.ways if isinstance(error, NotPeriodicError) else ())
+            return self.streams()
+        self.experts = short.for_all(self.experts)
+        self.asked_trace.answers.extend(short.answers)
+        self.strides |= short.strides
+        return streams
 
     def whole(self, short: Short, stream: Stream) -> Stream:
         """A stream of few equal blocks as that of all. Raises :class:`NotPeriodicError`."""
@@ -195,13 +207,6 @@ class Search:
         if not stream.regime.proved and self.differs(stream, fitted[0], fitted[0]):
             raise NotPeriodicError("the splice is not the step")
         return short.whole(stream, [self.trace(point) for point in fitted])
-
-    def forget_short(self) -> None:
-        """Start again with every block traced."""
-        self.short, self.traces, self.reasons = None, {}, []
-        self.subject.optimizer = None
-        self.asked_trace = self.trace(self.asked)
-        self.experts = experts_of(self.asked_trace)
 
     def found(self) -> tuple[Stream, ...]:
         """The streams of what is traced, in the order they are asked: all free, one example, the
@@ -284,6 +289,7 @@ class Search:
             except BotecError as error:
                 refused = refused or error.seen
         if self.short is not None and parted:
+            self.ways = iter(())
             raise NotPeriodicError("the reason names events, which shall be those of every block")
         found = self.beside(question)
         reason = f"no formula in {', '.join(question.late or question.free)}"
@@ -334,7 +340,7 @@ class Search:
         one unit more, which proves the splice too, where few equal blocks are traced."""
         if self.short is None:
             return proves(stream, self.trace(proof), proof)
-        longer = self.trace(proof, LONGER)
+        longer = self.trace(proof, longer=True)
         return self.short.differs(stream, self.trace(point), longer, proof)
 
     def same_length(self, point: Point, proof: Point) -> None:
@@ -343,7 +349,7 @@ class Search:
             one, two = len(self.trace(point).kinds), len(self.trace(proof).kinds)
         else:
             one = self.short.events(self.trace(point))
-            two = self.short.events(self.trace(proof, LONGER), LONGER)
+            two = self.short.events(self.trace(proof, longer=True), longer=True)
         if one == two:
             return
         text = f"the number of ops changes with it ({one:,} events against {two:,})"

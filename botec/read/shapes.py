@@ -96,11 +96,11 @@ def iterated(args: Any, kwargs: Any) -> Layout | None:
     if 0 in shape or any(size not in (1, whole) for size, whole in pairs):
         return None
     strides = [spread(one, shape) for one in given]
-    found, extent = [0] * rank, 1
+    dense, extent = [0] * rank, 1
     for axis in innermost_first(shape, strides):
-        found[axis] = extent
+        dense[axis] = extent
         extent *= shape[axis]
-    return torch.Size(shape), tuple(found), kind
+    return torch.Size(shape), tuple(dense), kind
 
 
 def spread(tensor: Any, shape: Sequence[int]) -> tuple[int, ...]:

@@ -28,8 +28,7 @@ from botec.read.recorder import Recorder
 from botec.read.repeats import Run, runs_of, shortened
 from botec.read.signatures import Signature
 from botec.read.splice import (
-    EDGE,
-    SHORT,
+    Few,
     Layers,
     NotPeriodicError,
     Rows,
@@ -38,8 +37,9 @@ from botec.read.splice import (
 )
 from botec.read.step import Subject
 
-LEAST = SHORT + 3  # units that are worth it
-LONGER = SHORT + 1  # units of a proof
+# The shorter one does where the outputs of blocks are kept for the backward pass, as most are: what
+# is let go while the last block runs must not belong to one that stands for many.
+WAYS = (Few(1), Few(2))
 Point = Mapping[str, int]
 
 
@@ -77,9 +77,9 @@ class Gradients:
 class Short(Subject):
     """A subject whose runs are a few units long."""
 
-    def __init__(self, full: Subject, runs: Sequence[Run]) -> None:
+    def __init__(self, full: Subject, runs: Sequence[Run], few: Few) -> None:
         self.__dict__.update(full.__dict__)
-        self.full, self.runs = full, runs
+        self.full, self.runs, self.few = full, runs, few
         self.names = {id(one): name for name, one in full.weights}
         if full.setting.optimizer:
             self.optimizer = Gradients()
@@ -87,8 +87,9 @@ class Short(Subject):
         self.arounds: dict[Any, Around] = {}
         self.point: Point = {}
 
-    def run(self, point: Point, units: int = SHORT) -> Recorder:
-        """The step at ``point`` with as many units of every run."""
+    def run(self, point: Point, units: int = 0) -> Recorder:
+        """The step at ``point`` with as many units of every run, few where nothing is said."""
+        units = units or self.few.units
         with shortened(self.runs, units):
             if units not in self.weights_of:
                 own = [(self.names[id(one)], one) for one in self.module.parameters()]
@@ -110,14 +111,14 @@ class Short(Subject):
     # -- proofs -----------------------------------------------------------------------------
 
     def prove_forward(self, longer: Recorder, point: Point) -> None:
-        """Raises :class:`NotPeriodicError` where the splice of :data:`LONGER` units is not the
-        whole forward pass."""
+        """Raises :class:`NotPeriodicError` where the splice of a longer trace is not the whole
+        forward pass."""
         import numpy as np
 
+        mine, _ = self.spliced(rows_of(longer), units=self.few.longer)
         forward = ForwardOnly(self.cache, self.capability is None)
         with suppress(ForwardDone):
             self.full.record(forward, point)
-        mine, _ = self.spliced(rows_of(longer), units=LONGER)
         theirs = rows_of(forward)
         length = len(theirs.kinds)
         ops = theirs.kinds == OP
@@ -139,7 +140,7 @@ class Short(Subject):
     def differs(self, stream: Stream, trace: Recorder, longer: Recorder, point: Point) -> str:
         """What in a stream of few units (whose events are the ``trace``'s), written out for one
         more, is not the trace of that; ``""`` where they are the same event for event."""
-        mine, _ = self.spliced(rows_of(trace, stream), LONGER)
+        mine, _ = self.spliced(rows_of(trace, stream), self.few.longer)
         theirs = rows_of(longer)
         storages = tuple(stream.storages[number] for number in mine.source.tolist())
         kinds, index, scopes = columns(mine)
@@ -148,21 +149,23 @@ class Short(Subject):
         sizes = sizes_at(longer, theirs.source).tolist()
         return proves(one, Step(kinds, index, scopes, sizes, longer.signatures), point)
 
-    def events(self, trace: Recorder, units: int = SHORT) -> int:
-        """How many events the step of :data:`LONGER` units has, from a trace of so many."""
+    def events(self, trace: Recorder, longer: bool = False) -> int:
+        """How many events the step of a proof has, by a trace of few units, or that of a proof."""
         rows = rows_of(trace)
-        return len(rows.kinds if units == LONGER else self.spliced(rows, LONGER)[0].kinds)
+        return len((rows if longer else self.spliced(rows, self.few.longer)[0]).kinds)
 
     # -- streams ----------------------------------------------------------------------------
 
     def spliced(
-        self, rows: Rows, wanted: int | None = None, units: int = SHORT
+        self, rows: Rows, wanted: int = 0, units: int = 0, few: Few | None = None
     ) -> tuple[Rows, list[Splice]]:
-        """Rows of so many ``units`` with all units of every run, or as many as ``wanted``."""
+        """Rows of ``units``, few where nothing is said, with all units of every run, or as many as
+        are ``wanted``."""
+        few = few or self.few
         splices = []
         for run in self.runs:
-            layers = Layers(run.first, run.scopes, wanted or run.count)
-            splice = lengthened(rows, layers, units)
+            layers = Layers(run.first, run.scopes, wanted or run.count, few.edge)
+            splice = lengthened(rows, layers, units or few.units)
             rows = splice.expanded()
             splices.append(splice)
         return rows, splices
@@ -220,7 +223,7 @@ class Short(Subject):
                 if not 0 <= own < run.count:
                     units.append((-1, -1))
                     continue
-                short = short_unit(own, run.count)
+                short = short_unit(own, run.count, self.few)
                 scope -= (own - short) * run.scopes
                 units.append((short, own))
             found[name] = (".".join(filter(None, (paths[scope], leaf))), tuple(units))
@@ -248,18 +251,19 @@ class Short(Subject):
         return {name: found[traced] for name, (traced, _) in self.places.items() if traced in found}
 
 
-def shorter(subject: Subject, asked: Point) -> tuple[Short, Recorder] | None:
+def shorter(subject: Subject, asked: Point, few: Few) -> tuple[Short, Recorder] | None:
     """The subject with its runs of equal blocks a few units long, and its trace with one unit more
     at the asked point; ``None`` where fewer blocks are another network."""
     if not plain_step(subject.setting):
         return None
-    runs = runs_of(subject.module, subject.scopes, LEAST)
+    subject.module.train(subject.setting.train)  # all blocks: in a trace it would be the few
+    runs = runs_of(subject.module, subject.scopes, few.worth)
     if not runs:
         return None
-    short = Short(subject, runs)
+    short = Short(subject, runs, few)
     short.point = asked
     try:
-        longer = short.run(asked, LONGER)
+        longer = short.run(asked, few.longer)
         short.prove_forward(longer, asked)
     except Exception:  # a network that cannot do with fewer blocks is traced with all of them
         return None
@@ -272,11 +276,11 @@ def plain_step(setting: Setting) -> bool:
     return usual and not (setting.first_step or setting.scaler or setting.master)
 
 
-def short_unit(own: int, count: int) -> int:
+def short_unit(own: int, count: int, few: Few) -> int:
     """The traced unit that stands for one of ``count``."""
-    if own < EDGE:
+    if own < few.edge:
         return own
-    return SHORT - (count - own) if own >= count - EDGE else EDGE
+    return few.units - (count - own) if own >= count - few.edge else few.edge
 
 
 def layout_and_type(tensor: Any) -> tuple[Any, Any, Any]:

@@ -14,12 +14,31 @@ from typing import Any
 
 from botec.program import BIRTH, DEATH, PHASE
 
-EDGE = 2  # units at each end of a pass that keep events of their own
-SHORT = 2 * EDGE + 2  # units that show the period: the edges and two inner ones to compare
-
 
 class NotPeriodicError(Exception):
     """The events do not repeat from block to block."""
+
+
+@dataclass(frozen=True)
+class Few:
+    """How many units stand for many: ``edge`` at each end of a pass keep events of their own."""
+
+    edge: int
+
+    @property
+    def units(self) -> int:
+        """The edges, and two inner units to compare: these show the period."""
+        return 2 * self.edge + 2
+
+    @property
+    def longer(self) -> int:
+        """The units of a proof."""
+        return self.units + 1
+
+    @property
+    def worth(self) -> int:
+        """The units from which on it is worth it."""
+        return self.units + 3
 
 
 @dataclass
@@ -38,11 +57,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Layers:
-    """Where a run's modules stand among the scopes: ``first``, ``size`` of a unit, ``count``."""
+    """Where a run's modules stand among the scopes: ``first``, ``size`` of a unit, ``count``; and
+    how many units at either ``edge`` keep events of their own."""
 
     first: int
     size: int
     count: int
+    edge: int
 
 
 @dataclass
@@ -87,7 +108,7 @@ def scope_passes(rows: Rows, layers: Layers, units: int) -> list[Visits]:
     places = np.flatnonzero(inside)
     owner = (rows.scopes[places] - layers.first) // layers.size + phase[places] * units
     found = list(monotone(places, owner, units))
-    if not all(covers(one, units) for one in found):
+    if not all(covers(one, units, layers.edge) for one in found):
         raise NotPeriodicError("blocks do not run one after the other")
     return found
 
@@ -144,14 +165,14 @@ def list_passes(rows: Rows, splice: Splice, units: int) -> Iterator[Visits]:
         inner = dead[owner >= 0]
         passing = owner[owner >= 0]
         for one in monotone(inner, passing, units):
-            if covers(one, units):
+            if covers(one, units, splice.layers.edge):
                 yield one
 
 
-def covers(visits: Visits, units: int) -> bool:
+def covers(visits: Visits, units: int, edge: int) -> bool:
     """Whether a pass goes through all inner units, and on to the next, which ends them."""
     up = visits.units[-1] > visits.units[0]
-    inside = range(EDGE, units - EDGE + 1) if up else range(EDGE - 1, units - EDGE)
+    inside = range(edge, units - edge + 1) if up else range(edge - 1, units - edge)
     return set(inside) <= set(visits.units)
 
 
@@ -186,6 +207,7 @@ class Splice:
         import numpy as np
 
         self.rows, self.layers, self.units, self.sections = rows, layers, units, sections
+        self.edge = layers.edge
         self.extra = layers.count - units
         self.passes = max((one.visit for one in sections), default=-1) + 1
         self.home = np.repeat(
@@ -200,7 +222,7 @@ class Splice:
 
     def inner(self, unit: int) -> bool:
         """Whether a unit is neither among the first nor among the last."""
-        return EDGE <= unit < self.units - EDGE
+        return self.edge <= unit < self.units - self.edge
 
     def seen_from(self, numbers: Any, section: Section) -> Any:
         """The units of storages' homes, counted from a section's own, or from either end."""
@@ -215,9 +237,9 @@ class Splice:
         """Short units as units of all, where nobody's section speaks of them."""
         import numpy as np
 
-        if np.any((units >= EDGE) & (units < self.units - EDGE)):
+        if np.any((units >= self.edge) & (units < self.units - self.edge)):
             raise NotPeriodicError("inner blocks are met outside of their turn")
-        return np.where(units < EDGE, units, units + self.extra)
+        return np.where(units < self.edge, units, units + self.extra)
 
     def content(self, section: Section) -> Content:
         """The events of a section, named as seen from it."""
@@ -253,12 +275,12 @@ class Splice:
             if section.unit < 0:
                 found.append((section, np.array([0])))
             elif not self.inner(section.unit):
-                shift = 0 if section.unit < EDGE else self.extra
+                shift = 0 if section.unit < self.edge else self.extra
                 found.append((section, np.array([section.unit + shift])))
             elif section.visit not in template:
                 template[section.visit] = self.content(section)
                 up = self.sections[place + 1].unit > section.unit
-                inner = np.arange(EDGE, self.layers.count - EDGE)
+                inner = np.arange(self.edge, self.layers.count - self.edge)
                 found.append((section, inner if up else inner[::-1]))
             elif self.content(section) != template[section.visit]:
                 raise NotPeriodicError("inner blocks differ")

@@ -23,11 +23,12 @@ from botec.read.align import align
 from botec.read.around import of_all
 from botec.read.from_file import source_of_module
 from botec.read.repeats import equal, runs_of
-from botec.read.short import LONGER
-from botec.read.splice import SHORT, NotPeriodicError
+from botec.read.splice import Few, NotPeriodicError
 from botec.read.step import Subject
 
 DEEP = 11
+FEW = Few(1)
+SHORT = FEW.units
 
 
 class Block(nn.Module):
@@ -392,9 +393,42 @@ def test_few_blocks_are_traced():
     lengths = []
     for depth in (DEEP, 2 * DEEP):
         subject = subject_of(Stack(blocks(depth)))
-        found, _ = short.shorter(subject, {"B": 2, "S": 3})
+        found, _ = short.shorter(subject, {"B": 2, "S": 3}, FEW)
         lengths.append(len(found.run({"B": 5, "S": 4}).kinds))
     assert lengths[0] == lengths[1]
+
+
+@pytest.mark.parametrize(("train", "edge"), [(True, 1), (False, 2)])
+def test_blocks_with_events_of_their_own(train, edge):
+    """In inference the last block lets go of what the one before it gave: two stand at the end."""
+    used = []
+    ended = from_torch.Search.streams
+
+    def noted(search: Any) -> Any:
+        found = ended(search)
+        used.append(search.short.few.edge)
+        return found
+
+    with patch.object(from_torch.Search, "streams", noted):
+        botec.read(Stack(blocks()), *WORDS, B=2, S=3, train=train)
+    assert used == [edge]
+
+
+def test_a_way_that_fails_late_gives_place_to_the_next():
+    """Where the splice of the shorter way fails at the end, that of the longer one is taken."""
+    whole = short.Short.whole
+
+    def failing(few: Any, *given: Any) -> Any:
+        if few.few.edge == 1:
+            raise NotPeriodicError("planted")
+        return whole(few, *given)
+
+    with watched() as used, patch.object(short.Short, "whole", failing):
+        spliced = botec.read(Stack(blocks()), *WORDS, B=2, S=3)
+    with patch.object(from_torch, "shorter", lambda *_: None):
+        every = botec.read(Stack(blocks()), *WORDS, B=2, S=3)
+    assert used[-1]
+    assert_same(spliced, every)
 
 
 def subject_of(model: nn.Module) -> Subject:
@@ -450,12 +484,12 @@ def test_hooks_that_do_the_same_are_equal(method):
 def test_a_wrong_splice_is_refused():
     """The proofs see an event, a storage's size and a module that are not those of the step."""
     subject = subject_of(Stack(blocks()))
-    few = short.Short(subject, runs_of(subject.module, subject.scopes, SHORT))
+    few = short.Short(subject, runs_of(subject.module, subject.scopes, SHORT), FEW)
     point = {"B": 2, "S": 3}
     trace = few.run(point)
     stream = align([trace], (), (point,))
     for spoil in (wrong_size, wrong_module, wrong_kind):
-        longer = few.run(point, LONGER)
+        longer = few.run(point, FEW.longer)
         few.prove_forward(longer, point)
         assert few.differs(stream, trace, longer, point) == ""
         spoil(longer)
