@@ -9,7 +9,8 @@ import pytest
 
 import botec
 from botec.analyses.memory import memory
-from botec.fit import GENERATIONS, catalogue, generation, run_on
+from botec.fit import GENERATIONS, catalogue, generation, run_by, run_on
+from botec.fit.controls import one_for_all
 from botec.program import Stream
 
 NETWORKS = {
@@ -56,3 +57,24 @@ def test_devices_of_one_generation_have_their_own_processors() -> None:
     assert memory(run_on(one, known)).fullest.bytes == memory(other).fullest.bytes
     sizes = [[str(s.bytes) for s in memory(each).stream.storages] for each in (one, other)]
     assert sizes[0] != sizes[1]
+
+
+WRITTEN_OUT = "transformers:gpt2?n_layer=1,n_embd=6,n_head=2"  # heads of three: no kernel has them
+
+
+@pytest.mark.parametrize("model", ["mlp:64-32-10", "torchvision:squeezenet1_1"])
+def test_without_attention_one_reading_serves_every_generation(model: str) -> None:
+    """Read for one generation and run by another, or read for the other: the same."""
+    program = botec.read(model, device="cuda:80", B=2)
+    assert one_for_all(program)
+    for capability in GENERATIONS:
+        own = memory(botec.read(model, device=f"cuda:{capability}", B=2)).stream
+        here = memory(run_by(program, capability)).stream
+        assert [one.bytes for one in here.storages] == [one.bytes for one in own.storages]
+        assert (here.kinds, here.index) == (own.kinds, own.index)
+
+
+@pytest.mark.parametrize("model", [*list(NETWORKS)[:2], WRITTEN_OUT])
+def test_attention_is_read_for_every_generation(model: str) -> None:
+    options = NETWORKS.get(model, {"B": 2, "S": 32})
+    assert not one_for_all(botec.read(model, device="cuda:80", **options))

@@ -8,14 +8,15 @@ Three figures for three places where a user looks: ``memory.peak`` is what tenso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 from botec.analyses.allocator import Allocator, Usage
+from botec.analyses.allocator.plain import replayed
 from botec.analyses.kernels.peaks import peak_at
 from botec.analyses.memory import Memory, memory, weight_bytes
-from botec.analyses.requests import requests
+from botec.analyses.requests import order, requests
 from botec.devices import device
 from botec.errors import BotecError
 from botec.program import Program, Stream
@@ -25,6 +26,7 @@ from botec.units import Quantity
 LARGEST = 2**40
 SOON = 2**14  # sizes
 BEYOND = 2**62  # what no allocator counts to
+COUNTED = 2**56  # bytes of all storages together that fit into whole numbers of 64 bits
 
 # The driver's context and the libraries' code on a CUDA device. It cannot be computed, so it is an
 # assumption the user can replace. Since CUDA 11.7 kernels are loaded when first used; since then
@@ -35,17 +37,56 @@ CONTEXT = 450 * 2**20
 CONTEXT_LEAST, CONTEXT_MOST = 300 * 10**6, 600 * 10**6
 
 
+@dataclass(frozen=True)
+class Run:
+    """All that decides what a run asks the allocator for: equal ones are simulated once, whatever
+    program they are of. A device of another generation whose kernels choose alike has the same.
+    """
+
+    stream: Stream
+    point: tuple[tuple[str, int], ...]
+    first_step: bool
+    zero_grad: str
+    expandable: bool
+    program: Program = field(compare=False)
+
+
+def run_of(timeline: Memory, expandable: bool) -> Run:
+    """The run of a timeline's steps."""
+    program, point = timeline.program, tuple(timeline.point.items())
+    setting = program.setting
+    return Run(timeline.stream, point, setting.first_step, setting.zero_grad, expandable, program)
+
+
+@lru_cache(maxsize=256)
+def simulated(run: Run, capacity: int | None = None) -> Usage | None:
+    """Peaks of a run where the allocator has ``capacity`` bytes, ``None`` where it runs out.
+
+    Without a capacity nothing limits it.
+    """
+    timeline = Memory(run.program, run.stream, dict(run.point))
+    row = timeline.row
+    if not run.expandable and row.dtype != object and float(row.sum()) < COUNTED:
+        turns = order(timeline)
+        return replayed(turns.events, row[turns.storages], capacity)
+    asked = requests(timeline, constructed=False)
+    done = Allocator(capacity=capacity, expandable=run.expandable).replay(asked)
+    return None if done.refused else done.peak
+
+
 @lru_cache(maxsize=512)
 def endless(
     program: Program, point: tuple[tuple[str, int], ...], expandable: bool = False
 ) -> Usage:
     """Peaks of the run at a point on a device that never ends."""
-    timeline = memory(program, **dict(point))
-    most = timeline.fullest.bytes
-    if most >= BEYOND:
-        return Usage(most, most, most)
-    asked = requests(timeline, constructed=False)
-    return Allocator(expandable=expandable).replay(asked).peak
+    return without_limit(memory(program, **dict(point)), expandable)
+
+
+def without_limit(timeline: Memory, expandable: bool) -> Usage:
+    """Peaks of a timeline's run on a device that never ends."""
+    most = timeline.most
+    found = simulated(run_of(timeline, expandable)) if most < BEYOND else None
+    return found or Usage(most, most, most)
 
 
 @dataclass(frozen=True)
@@ -91,7 +132,7 @@ class Fit:
     @cached_property
     def endless(self) -> Usage:
         """Peaks of the run where nothing limits it."""
-        return endless(self.program, tuple(self.point.items()), self.room.expandable)
+        return without_limit(self.memory, self.room.expandable)
 
     @cached_property
     def within(self) -> Usage | None:
@@ -99,14 +140,12 @@ class Fit:
 
         The allocator gives its cache back before it fails, so a run can fit that would hold more.
         """
-        if self.memory.fullest.bytes > self.room.usable:
+        if self.memory.most > self.room.usable:
             return None
-        if self.endless.reserved <= self.room.usable:
+        asked = "endless" in vars(self) or self.room.expandable
+        if asked and self.endless.reserved <= self.room.usable:
             return self.endless
-        asked = requests(self.memory, constructed=False)
-        allocator = Allocator(capacity=self.room.usable, expandable=self.room.expandable)
-        run = allocator.replay(asked)
-        return None if run.refused else run.peak
+        return simulated(run_of(self.memory, self.room.expandable), self.room.usable)
 
     @property
     def usage(self) -> Usage:
@@ -161,32 +200,23 @@ class Fit:
         return Span(stream, name, step, least, most) if held else None
 
     def largest_within(self, span: Span) -> int:
-        """The largest value of a span that fits, 0 where none does."""
+        """The largest value of a span that fits, 0 where none does.
+
+        It lies a little below the largest whose tensors fit, so it is looked for from there down.
+        """
         low, fails = span.least, self.solve(span) + 1
         if fails <= low or not self.fits_at(span, low):
             return 0
-        guess, tries = fails - 1, 0
+        stride = 1
+        while fails - stride > low:
+            if self.fits_at(span, fails - stride):
+                low = fails - stride
+                break
+            fails, stride = fails - stride, 2 * stride
         while fails - low > 1:
-            if self.fits_at(span, guess):
-                low = guess
-            else:
-                fails = guess
-            tries += 1
-            guess = self.between(span, low, fails, on_line=tries % 2 == 1)
+            middle = (low + fails) // 2
+            low, fails = (middle, fails) if self.fits_at(span, middle) else (low, middle)
         return low * span.step
-
-    def between(self, span: Span, low: int, high: int, on_line: bool) -> int:
-        """A value between two: the middle, or where a line through both ends meets the room."""
-        middle = (low + high) // 2
-        if not on_line or high - low < 3 or high > span.most:
-            return middle
-        here, there = (
-            self.at(**{span.name: steps * span.step}).endless.reserved for steps in (low, high)
-        )
-        if there <= here:
-            return middle
-        aim = low + (self.room.usable - here) * (high - low) // (there - here)
-        return min(max(aim, low + 1), high - 1)
 
     def fits_at(self, span: Span, steps: int) -> bool:
         """Whether the value ``steps`` of the lattice up fits."""
@@ -203,6 +233,12 @@ class Fit:
         low, high = span.least, span.most
         if not enough(low):
             return 0
+        probe = max(self.point[span.name] // span.step, low + 1)
+        while probe < high:
+            if not enough(probe):
+                high = probe
+                break
+            low, probe = probe, 2 * probe
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if enough(middle) else (low, middle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from botec.analyses.count import MEASURES, Counts
 from botec.analyses.figures import maximum, weight_figures
@@ -47,6 +48,24 @@ def formulas_of(program: Program, stream: Stream, one_by_one: bool) -> Iterator[
     if stream.kernels is None:
         whole = with_peak(whole, program, stream, stream.regime, one_by_one)
     yield whole
+
+
+def peaks(program: Program, known: dict[Any, Formulas]) -> Iterator[Formulas]:
+    """The peak of every stream alone of all figures, and who stands on it, groups one by one.
+
+    What was found for a woven stream in a regime stays in ``known``: other generations of devices
+    whose kernels choose alike have the same.
+    """
+    for stream in program.streams:
+        parts = []
+        for regime, point in pieces(program, stream):
+            there = woven(stream, point)
+            key = there, repr(regime)
+            if key not in known:
+                known[key] = with_peak(placed(regime, {}), program, there, regime, True)
+            parts.append((regime, known[key]))
+        yield from merged(parts)
+        yield placed(stream.regime, {})
 
 
 def merged(parts: Iterable[tuple[Regime, Formulas]]) -> Iterator[Formulas]:

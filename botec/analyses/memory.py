@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from botec.analyses.envelope import LARGEST, exact, outermost, table_of
@@ -18,6 +18,8 @@ from botec.analyses.kernels.choices import representative
 from botec.analyses.kernels.weaving import woven
 from botec.poly import Monomial, Poly, as_poly, at, plain
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Program, Storage, Stream
+
+MOST_KNOWN = 64  # streams whose sizes are kept apart
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,22 @@ class Memory:
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Bytes of every storage at the point."""
-        known = {size: at(size, self.point) for size in {s.bytes for s in self.stream.storages}}
-        return tuple(known[storage.bytes] for storage in self.stream.storages)
+        return tuple(self.row.tolist())
+
+    @cached_property
+    def row(self) -> Any:
+        """:attr:`sizes` as an array, of 64 bits where that is enough for any sum of them."""
+        return row_of(self.stream, self.point)
+
+    @cached_property
+    def live(self) -> Any:
+        """Bytes alive after every event, as an array."""
+        return live_of(self.stream, self.row)
+
+    @property
+    def most(self) -> int:
+        """The most bytes alive at once."""
+        return int(self.live.max(initial=0))
 
     def peak(self, **values: Any) -> Any:
         """Bytes at the peak, at other values of the dimensions too: numbers or numpy arrays.
@@ -56,13 +72,7 @@ class Memory:
     @cached_property
     def fullest(self) -> Peak:
         """The first moment at which most bytes are alive."""
-        import numpy as np
-
-        kinds, index, _ = self.stream.columns()
-        small = sum(self.sizes) < LARGEST
-        sizes = np.array([*self.sizes, 0], dtype=np.int64 if small else object)
-        index[(kinds != BIRTH) & (kinds != DEATH)] = -1
-        live = np.cumsum(np.where(kinds == DEATH, -sizes[index], sizes[index]))
+        live = self.live
         best = int(live.argmax()) if len(live) else 0
         most = int(live[best]) if len(live) else 0
         return self.moment(best, most) if most > 0 else self.moment(0, 0)
@@ -126,6 +136,44 @@ class Memory:
         """Bytes kept from the forward pass for the backward pass, as a formula."""
         kept = (as_poly(s.bytes) for s in self.stream.storages if s.role == "activation")
         return plain(sum(kept, as_poly(0)))
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def sized(stream: Stream) -> tuple[list[Any], Any]:
+    """The sizes of a stream's storages, equal ones once, and the place of each storage's there."""
+    import numpy as np
+
+    known: dict[Any, int] = {}
+    places = [known.setdefault(one.bytes, len(known)) for one in stream.storages]
+    return list(known), np.array(places, dtype=int)
+
+
+def row_of(stream: Stream, point: Mapping[str, int]) -> Any:
+    """Bytes of every storage at a point, as an array."""
+    import numpy as np
+
+    formulas, places = sized(stream)
+    known = [at(one, point) for one in formulas]
+    small = max(known, default=0) * len(places) < LARGEST
+    return np.array(known, dtype=np.int64 if small else object)[places]
+
+
+def live_of(stream: Stream, row: Any) -> Any:
+    """Bytes alive after every event, where storages have those of a row."""
+    import numpy as np
+
+    index, signs = changes(stream)
+    return np.cumsum(row[index] * signs if len(row) else signs)
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def changes(stream: Stream) -> tuple[Any, Any]:
+    """Of every event the storage it is of, and 1 for a birth, -1 for a death, 0 for others."""
+    import numpy as np
+
+    kinds, index, _ = stream.columns()
+    signs = (kinds == BIRTH).astype(int) - (kinds == DEATH)
+    return np.where(signs == 0, 0, index), signs
 
 
 def memory(program: Program, **point: int) -> Memory:

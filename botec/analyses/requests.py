@@ -24,6 +24,47 @@ Turn = tuple[Any, int | None]  # the same with a storage's number for its bytes
 MOST_KNOWN = 64  # streams whose order of requests is kept
 
 
+@dataclass(frozen=True)
+class Order:
+    """A run's requests without their bytes: the number of one that is made, or ``~number`` of one
+    that is given back, and the storage each request is for. Arrays of whole numbers."""
+
+    events: Any
+    storages: Any
+
+
+def order(memory: Memory) -> Order:
+    """The order of :func:`requests` for weights that were made elsewhere."""
+    if before(memory.stream).gradients:
+        return numbered(memory)
+    return order_of(memory.program, memory.stream)
+
+
+@lru_cache(maxsize=MOST_KNOWN)
+def order_of(program: Program, stream: Stream) -> Order:
+    """:func:`order` of a stream where no size decides it: worked out once."""
+    return numbered(Memory(program, stream, {}))
+
+
+def numbered(memory: Memory) -> Order:
+    """Every request by its number."""
+    import numpy as np
+
+    kept = ((number, number) for number in before(memory.stream).kept)
+    count = 1 if memory.program.setting.first_step else STEPS
+    numbers: dict[Any, int] = {}
+    events: list[int] = []
+    storages: list[int] = []
+    for name, place in (*kept, *steps(memory, count)):
+        if place is None:
+            events.append(~numbers.pop(name))
+        else:
+            numbers[name] = len(storages)
+            events.append(len(storages))
+            storages.append(place)
+    return Order(np.array(events, dtype=np.int64), np.array(storages, dtype=np.int64))
+
+
 def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
     """The requests of two steps (or two inferences) at the memory's point; of a first step, one.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 from botec.analyses.envelope import outermost
@@ -26,6 +26,7 @@ MOMENT, BY_ROLE, BY_MODULE, ONE_BY_ONE = (
 MOST_ROWS = 12
 MOST_CASES, MOST_LETTERS = 40, 150_000  # image sizes can make a thousand moments
 MOST_POINTS, PIECE = 2**18, 2**10
+MOST_KEPT = 128  # moments that are kept, for regimes that share one
 # Roles that stand in one column of the table by module.
 SHELVES = {
     "parameter": "weights", "buffer": "weights", "input": "passing", "temporary": "passing",
@@ -169,8 +170,7 @@ def cases(
     found: list[Case] = []
     letters = 0
     for event, formula in moments(stream, regime):
-        peak = Memory(program, stream, {}).moment(event, 0)
-        found.append(case(Standing(program, stream, peak), formula, one_by_one))
+        found.append(case(program, stream, event, str(formula), one_by_one))
         letters += sum(len(text) for text in texts_of(found[-1]))
         if len(found) > MOST_CASES or letters > MOST_LETTERS:
             return ()
@@ -219,23 +219,63 @@ def few_points(regime: Regime) -> dict[str, Any] | None:
 
 
 def highest(columns: list[Any], rows: Any, points: dict[str, Any]) -> list[int]:
-    """The places of the rows that are the first largest at some of the points."""
+    """The places of the rows that are the first largest at some of the points, which ascend.
+
+    Straight lines need few of them: where one is the first largest at two points, it is between.
+    """
     import numpy as np
 
     values = [
         np.broadcast_to(Poly({one: 1}).at(**points), next(iter(points.values())).shape)
         for one in columns
     ]
+
+    # floats are exact here, and multiplied many times as fast
+    pairs = zip(values, rows.T, strict=True)
+    most = sum(int(abs(value).max()) * int(abs(row).max()) for value, row in pairs)
+    kind = np.float64 if most < 2**53 else rows.dtype
+    factors = np.ascontiguousarray(rows.T.astype(kind))
+
+    def first(places: Any) -> Any:
+        there = np.array([value[places] for value in values])
+        return (there.T.astype(kind) @ factors).argmax(axis=1)
+
+    if all(is_line(key, points) for key in columns):
+        return between_lines(first, len(values[0]) - 1)
+    starts = range(0, len(values[0]), PIECE)
+    found = (first(slice(start, start + PIECE)).tolist() for start in starts)
+    return sorted({place for piece in found for place in piece})
+
+
+def is_line(key: Any, points: dict[str, Any]) -> bool:
+    """Whether a monomial is a straight line along points of which one size alone changes."""
+    if not all(isinstance(name, str) for name, _ in key):
+        return False
+    powers = [power for name, power in key if points[name][0] != points[name][-1]]
+    return sum(powers) <= 1
+
+
+def between_lines(first: Callable[[Any], Any], last: int) -> list[int]:
+    """What is first somewhere from point 0 to the last one: halves whose ends differ are parted."""
+    import numpy as np
+
+    ends = np.array([[0, last]])
     found: set[int] = set()
-    for start in range(0, len(values[0]), PIECE):
-        there = np.array([value[start : start + PIECE] for value in values])
-        found |= set(rows.dot(there.astype(rows.dtype)).argmax(axis=0).tolist())
+    while len(ends):
+        answers = first(ends.ravel()).reshape(-1, 2)
+        found |= set(answers.ravel().tolist())
+        wide = ends[(answers[:, 0] != answers[:, 1]) & (ends[:, 1] - ends[:, 0] > 1)]
+        middle = wide.sum(axis=1) // 2
+        halves = (wide[:, 0], middle), (middle, wide[:, 1])
+        ends = np.concatenate([np.stack(half, axis=1) for half in halves])
     return sorted(found)
 
 
-def case(there: Standing, formula: Any, one_by_one: bool) -> Case:
+@lru_cache(maxsize=MOST_KEPT)
+def case(program: Program, stream: Stream, event: int, formula: str, one_by_one: bool) -> Case:
     """One moment: its formula, its sentence, and its tables."""
-    size = sizes_of(there.stream)
+    there = Standing(program, stream, Memory(program, stream, {}).moment(event, 0))
+    size = sizes_of(stream)
     roles = {role: size(numbers) for role, numbers in there.roles.items() if numbers}
     modules = []
     for name, shelves in there.modules.items():
@@ -247,7 +287,7 @@ def case(there: Standing, formula: Any, one_by_one: bool) -> Case:
             (*group, str(len(numbers)), size(numbers)) for group, numbers in there.groups.items()
         )
     values = {f"memory.peak.{role}": text for role, text in roles.items()}
-    return Case(str(formula), values, {MOMENT: there.moment}, tables)
+    return Case(formula, values, {MOMENT: there.moment}, tables)
 
 
 def sizes_of(stream: Stream) -> Callable[[Iterable[int]], str]:

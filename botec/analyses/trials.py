@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 from botec.analyses.fit import Fit
+from botec.analyses.kernels.weaving import chosen
 from botec.analyses.memory import weight_bytes
 from botec.errors import OutsideRegime
+from botec.program import Program
 from botec.report import Trials
 
 KEYS = ("memory.allocated", "memory.peak", "memory.reserved")
@@ -26,16 +29,19 @@ CORNERS = (1 / 4, 1 / 2, 1, 2, 4)  # of an asked size, where two sizes move at o
 
 @dataclass
 class Trial:
-    """One program on devices that run it alike, by their titles; ``fine`` sizes an octave.
+    """One program on devices, by their titles; ``fine`` sizes an octave.
 
     The largest size that fits is looked for on the devices ``sharp`` names, on all where it is
-    ``None``.
+    ``None``: of the first dimension, and with ``corners`` of all.
     """
 
     fits: Mapping[str, Fit]
     fine: int
     sharp: tuple[str, ...] | None = None
+    corners: bool = False
     points: dict[tuple[int, ...], None] = field(default_factory=dict)
+    known: dict[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict)
+    chosen: dict[tuple[int, ...], tuple[Any, ...]] = field(default_factory=dict)
 
     @cached_property
     def widest(self) -> Fit:
@@ -47,29 +53,62 @@ class Trial:
         """The dimensions."""
         return tuple(self.widest.program.asked)
 
-    def run(self, corners: bool = False) -> Trial:
-        """Sizes along every dimension, and the largest of the first that fits; with ``corners`` the
-        largest of all, and points where two sizes differ from the asked ones."""
+    @cached_property
+    def ladders(self) -> dict[str, list[int]]:
+        """The sizes tried along every dimension, the others as asked."""
+        return {name: sorted({*self.ladder(name)}) for name in self.names}
+
+    def laid(self) -> Trial:
+        """Sizes along every dimension; with ``corners`` points where two sizes differ from the
+        asked ones."""
         self.add({})
-        ladders = {name: sorted({*self.ladder(name)}) for name in self.names}
-        for name, sizes in ladders.items():
+        for name, sizes in self.ladders.items():
             for size in sizes:
                 self.add({name: size})
-            for fit in self.sharply() if corners or name == self.names[0] else ():
-                self.edge(fit, name, sizes)
-        if corners and len(self.names) > 1:
-            for place in product(*(self.few(name, ladders[name]) for name in self.names)):
+        if self.corners and len(self.names) > 1:
+            for place in product(*(self.few(name, self.ladders[name]) for name in self.names)):
                 self.add(dict(zip(self.names, place, strict=True)))
         return self
 
-    def sharply(self) -> Iterable[Fit]:
+    def edged(self, titles: Iterable[str]) -> Trial:
+        """The largest of the first dimension that fits on some devices, with ``corners`` of all."""
+        for name in self.names if self.corners else self.names[:1]:
+            for fit in self.sharply(titles):
+                self.edge(fit, name, self.ladders[name])
+        return self
+
+    def sharply(self, titles: Iterable[str]) -> Iterable[Fit]:
         """The rooms whose largest sizes are looked for, equal ones once."""
-        chosen = self.fits if self.sharp is None else self.sharp
+        chosen = [title for title in titles if self.sharp is None or title in self.sharp]
         return {self.fits[title].room: self.fits[title] for title in chosen}.values()
+
+    def alike(self, program: Program) -> bool:
+        """Whether a program whose kernels are of another generation is the same at all points.
+
+        Kernels part at large sizes first.
+        """
+        for point in sorted(self.points, reverse=True):
+            if point not in self.chosen:
+                self.chosen[point] = self.choices(self.widest.program, point)
+            if self.choices(program, point) != self.chosen[point]:
+                return False
+        return True
+
+    def choices(self, program: Program, point: tuple[int, ...]) -> tuple[Any, ...]:
+        """What kernels choose at a point; nothing where a program cannot be asked."""
+        sizes = dict(zip(self.names, point, strict=True))
+        try:
+            return chosen(program.stream(sizes), sizes)
+        except OutsideRegime:
+            return ()
 
     def add(self, sizes: Mapping[str, int]) -> None:
         """One more point, the other sizes as asked."""
-        self.points.setdefault(tuple({**self.widest.point, **sizes}.values()))
+        self.points.setdefault(self.place(sizes))
+
+    def place(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """A point, the other sizes as asked."""
+        return tuple({**self.widest.point, **sizes}.values())
 
     def ladder(self, name: str) -> list[int]:
         """Sizes from the least to a little beyond the largest that fits, and few up to the last."""
@@ -82,8 +121,9 @@ class Trial:
         most = min(max(span.most * span.step for span in known), MOST_SIZE)
         fits = max(self.widest.solve(span) * span.step for span in known)
         top = min(most, max(int(BEYOND * fits) + step, self.widest.point[name]))
-        beyond = min(most, OCTAVES * top)
-        return [*rungs(least, top, self.fine, step), *rungs(top, beyond, 1, step), most]
+        near = [*rungs(least, top, self.fine, step)]
+        far = (one for one in rungs(least, min(most, OCTAVES * top), 1, step) if one > near[-1])
+        return [*(min(one, most) for one in (*near, *far)), most]
 
     def few(self, name: str, ladder: list[int]) -> list[int]:
         """Sizes about the asked one, from the least to the largest of a ladder."""
@@ -92,23 +132,22 @@ class Trial:
 
     def edge(self, fit: Fit, name: str, sizes: list[int]) -> None:
         """The largest of a dimension that fits a device, and the next size, which does not."""
-        low, high = 0, sizes[-1] + 1
-        places = [-1, len(sizes)]
-        while places[1] - places[0] > 1:
-            middle = sum(places) // 2
-            places[0 if fits_at(fit, name, sizes[middle]) else 1] = middle
-        if places[0] >= 0:
-            low = sizes[places[0]]
-        if places[1] < len(sizes):
-            high = sizes[places[1]]
+        usable, low, high = fit.room.usable, 0, sizes[-1] + 1
+        for size in sizes:
+            row = self.row(self.place({name: size}))
+            if not row or row[-2] > usable:
+                high = size
+                break
+            if row[-1] <= usable or (not low and fits_at(fit, name, size)):
+                low = size
         found = between(fit, name, low, high) if low else 0
         for size in (found, following(fit, name, found)) if found else ():
             self.add({name: size})
 
-    def trials(self, choice: Mapping[str, str]) -> Trials:
+    def trials(self, choice: Mapping[str, str], titles: Iterable[str]) -> Trials:
         """The rows of all points, and where a device holds less because it has no more."""
         rows = [row for point in sorted(self.points) if (row := self.row(point))]
-        within = {title: dict(self.tighter(fit, rows)) for title, fit in self.fits.items()}
+        within = {title: dict(self.tighter(self.fits[title], rows)) for title in titles}
         program = self.widest.program
         most = {name: bound for name in self.names if (bound := self.widest.bound(name))}
         step = {
@@ -123,9 +162,15 @@ class Trial:
 
     def row(self, point: tuple[int, ...]) -> tuple[int, ...]:
         """A point's sizes and what is held there; empty where the program cannot be asked."""
+        if point not in self.known:
+            self.known[point] = self.found(point)
+        return self.known[point]
+
+    def found(self, point: tuple[int, ...]) -> tuple[int, ...]:
+        """:meth:`row`, worked out."""
         fit = self.at(self.widest, point)
         try:
-            usage, peak = fit.endless, fit.memory.fullest.bytes
+            usage, peak = fit.endless, fit.memory.most
         except OutsideRegime:
             return ()
         values = (usage.allocated, peak, usage.reserved)
@@ -145,13 +190,14 @@ class Trial:
 
 
 def rungs(least: int, top: int, fine: int, step: int) -> Iterator[int]:
-    """Sizes from ``least`` to ``top``, ``fine`` in every octave, multiples of ``step``."""
+    """Sizes from ``least`` to the first from ``top`` on, ``fine`` in every octave, multiples of
+    ``step``: of the same sizes whatever the top."""
     last, place = 0, 0
     while last < top:
         size = max(least, round(least * 2 ** (place / fine) / step) * step)
         place += 1
         if size > last:
-            last = min(size, top)
+            last = size
             yield last
 
 

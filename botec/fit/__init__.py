@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from botec.analyses.figures import Answers
@@ -157,11 +157,16 @@ def assumptions(context: int, expandable: bool) -> tuple[str, ...]:
 def run_on(program: Program, target: Device) -> Program:
     """A program of the target's generation with the target's own kernels: how many processors it
     has decides what they take."""
-    own = target.architecture or 0
-    if all(one.kernels is None or one.kernels.capability == own for one in program.streams):
+    return run_by(program, target.architecture or 0)
+
+
+@lru_cache(maxsize=64)
+def run_by(program: Program, capability: int) -> Program:
+    """A program with the kernels of a capability of its generation."""
+    if all(one.kernels is None or one.kernels.capability == capability for one in program.streams):
         return program
     streams = tuple(
-        replace(one, kernels=replace(one.kernels, capability=own)) if one.kernels else one
+        replace(one, kernels=replace(one.kernels, capability=capability)) if one.kernels else one
         for one in program.streams
     )
     return replace(program, streams=streams)

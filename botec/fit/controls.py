@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from botec.analyses.fit import CONTEXT, Fit
-from botec.analyses.formulas import formulas
+from botec.analyses.formulas import peaks
 from botec.analyses.trials import Trial
 from botec.analyses.verdict import LARGEST, SAYINGS
 from botec.devices import Device
@@ -24,6 +24,7 @@ from botec.fit import (
     target_of,
 )  # fmt: skip
 from botec.inputs import Input
+from botec.ops.facts import kind_of
 from botec.program import Program
 from botec.read import read
 from botec.report import KERNELS, Formulas, Group, Report, Trials, Work
@@ -31,7 +32,8 @@ from botec.report import KERNELS, Formulas, Group, Report, Trials, Work
 FINE, COARSE = 4, 1  # sizes tried in an octave
 FEW_EVENTS = 8_000  # of a step that is simulated at many sizes
 FIGURES = (("memory.device", "memory.reserved + context"), ("fit.room", "total - memory.device"))
-SHOWN = ("memory.peak",)
+DECIDED = ("attention", "recurrent")  # families whose calls differ by the device's generation
+WRITTEN_OUT = ("aten._safe_softmax",)  # attention that no kernel does
 NOTES = (
     "What the allocator holds has no formula: it was simulated at many sizes. Between two of them "
     "this page says from what to what, taking it that more of a size never needs less.",
@@ -67,26 +69,36 @@ def for_page(
 def readings(
     model: Any, inputs: Any, options: Any, asked: Fit, target: Device, told: Callable[[str], None]
 ) -> Iterator[tuple[tuple[Formulas, ...], Trials]]:
-    """The own choice on every device of its kernels, other precisions and optimizers on those that
-    run as the target does, and other generations of kernels with the own choice."""
+    """The own choice on every device, read again for the generations that need it; other precisions
+    and optimizers on the devices that run as the target does."""
     program = asked.program
     events = max(len(stream.kinds) for stream in program.streams)
     fine = FINE if events <= FEW_EVENTS else COARSE
+    one = one_for_all(program)
     told("the sizes around")
     yield from tried(program, asked, same_kernels(target), {}, fine)
+    if one:
+        yield from tried(program, asked, of_others(target), {}, COARSE)
     if events > MOST_EVENTS:
         return
+    own = [*same_kernels(target), *(of_others(target) if one else ())]
     for choice in choices(program.setting):
         told(", ".join(choice.values()))
         other = again(model, inputs, {**options, **choice})
         if other is not None:
-            yield from tried(other, asked, alike(target), choice, min(fine, 2), (target.title,))
-    for own in (one for one in GENERATIONS if one != generation(target)):
-        places = [one for one in others(target) if generation(one) == own]
+            yield next(tried(other, asked, own, choice, min(fine, 2), (target.title,)))
+    for gen in (one for one in GENERATIONS if one != generation(target)) if not one else ():
+        places = [one for one in of_others(target) if generation(one) == gen]
         told(f"kernels of {places[0].title} and its like")
         other = again(model, inputs, {**options, "device": places[0].name})
         if other is not None:
             yield from tried(other, asked, places, {}, COARSE)
+
+
+def one_for_all(program: Program) -> bool:
+    """Whether a reading is the same for every generation: they differ in attention alone."""
+    calls = (call for stream in program.streams for call in stream.calls)
+    return not any(kind_of(call) in DECIDED or call.op in WRITTEN_OUT for call in calls)
 
 
 def again(model: Any, inputs: Any, options: Any) -> Program | None:
@@ -98,19 +110,18 @@ def again(model: Any, inputs: Any, options: Any) -> Program | None:
 
 
 def same_kernels(target: Device) -> list[Device]:
-    """The devices that one reading serves, and the target."""
-    found = [one for one in others(target) if generation(one) == generation(target)]
-    return sorted([target, *found], key=lambda one: (one.usable or 0, one.title))
+    """The target, and the devices that the same reading serves."""
+    return [target, *(one for one in others(target) if generation(one) == generation(target))]
+
+
+def of_others(target: Device) -> list[Device]:
+    """The devices of other generations than the target's."""
+    return [one for one in others(target) if generation(one) != generation(target)]
 
 
 def others(target: Device) -> list[Device]:
     """The catalogue without the target, which may be a file that changes one of its devices."""
     return [one for one in catalogue() if one.title != target.title]
-
-
-def alike(target: Device) -> list[Device]:
-    """Those of them that run every kernel as the target does."""
-    return [one for one in same_kernels(target) if one.architecture == target.architecture]
 
 
 def tried(
@@ -121,22 +132,44 @@ def tried(
     fine: int,
     sharp: tuple[str, ...] | None = None,
 ) -> Iterator[tuple[tuple[Formulas, ...], Trials]]:
-    """Formulas and trials of a program on devices, those that run it alike together."""
+    """Formulas and trials of a program on devices: those that run it as the first one does
+    together, then those that run it as the first of the others does, and so on."""
     room = asked.room
-    for kernels in dict.fromkeys(map(kernels_of, places)):
-        own = [one for one in places if kernels_of(one) == kernels]
-        there = run_on(program, own[0])
-        fits = {one.title: question(there, one, room.context, room.expandable) for one in own}
-        whole = {**choice, KERNELS: kernels}
-        found = Trial(fits, fine, sharp).run(corners=fine > COARSE).trials(whole)
-        yield tuple(peaks(there, whole)), found
+    left, known = list(places), dict[Any, Formulas]()
+    while left:
+        there = run_on(program, left[0])
+        fits = {one.title: question(there, one, room.context, room.expandable) for one in left}
+        trial = Trial(fits, fine, sharp, corners=fine > COARSE).laid()
+        same = alike(trial, program, left)
+        trial.edged([one.title for one in same])
+        same = alike(trial, program, same)
+        whole = {**choice, KERNELS: " ".join(dict.fromkeys(map(kernels_of, same)))}
+        found = trial.trials(whole, [one.title for one in same])
+        yield tuple(told_of(program, same, choice, known)), found
+        left = [one for one in left if one not in same]
 
 
-def peaks(program: Program, choice: dict[str, str]) -> Iterator[Formulas]:
-    """The formulas this page shows: the peak's, and who stands on it."""
-    for one in formulas(program, one_by_one=True):
-        values = {key: text for key, text in one.values.items() if key in SHOWN}
-        yield replace(one, values=values, tables={}, choice=choice)
+def told_of(
+    program: Program, places: list[Device], choice: dict[str, str], known: dict[Any, Formulas]
+) -> Iterator[Formulas]:
+    """The peak on every device and who stands on it, those with the same formulas together."""
+    found: dict[str, tuple[Formulas, ...]] = {}
+    for one in places:
+        if kernels_of(one) not in found:
+            found[kernels_of(one)] = tuple(peaks(run_on(program, one), known))
+    while found:
+        first = next(iter(found.values()))
+        served = [kernels for kernels, one in found.items() if one == first]
+        for formulas in first:
+            yield replace(formulas, choice={**choice, KERNELS: " ".join(served)})
+        found = {kernels: one for kernels, one in found.items() if kernels not in served}
+
+
+def alike(trial: Trial, program: Program, places: list[Device]) -> list[Device]:
+    """Those of some devices whose kernels choose at every point of a trial as its own do."""
+    known = {one.architecture: one for one in places}
+    found = {own for own, one in known.items() if trial.alike(run_on(program, one))}
+    return [one for one in places if one.architecture in found]
 
 
 def kernels_of(target: Device) -> str:
@@ -146,7 +179,7 @@ def kernels_of(target: Device) -> str:
 
 def work_of(asked: Fit, target: Device, trials: tuple[Trials, ...]) -> Work:
     """What a page works out of the trials, and the devices it can be asked of."""
-    known = {one.choice[KERNELS] for one in trials}
+    known = {own for one in trials for own in one.choice[KERNELS].split()}
     precisions = list(dict.fromkeys((asked.program.setting.precision, *VARIED["precision"])))
     room = asked.room
     entries = {

@@ -8,7 +8,8 @@ each point gets the script its own sizes lead to, and no point is looked at twic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 from botec.analyses.envelope import shift
@@ -152,6 +153,37 @@ def fixed_script(stream: Stream, place: int, point: Mapping[str, int]) -> Script
     points = Points({n: np.array([size]) for n, size in point.items()}, stream.regime.least)
     found = script(stream, place, points)
     return found if points.alike is None else None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Scripts of calls by place: those that are ``fixed`` wherever a stream holds, and the places
+    of the ``open`` ones, which sizes decide."""
+
+    fixed: Mapping[int, Script]
+    open: tuple[int, ...]
+
+    def at(self, stream: Stream, point: Mapping[str, int]) -> dict[int, Script]:
+        """All scripts as they are at a point, in the order of the calls."""
+        if not self.open:
+            return dict(self.fixed)
+        return {
+            place: self.fixed[place] if place in self.fixed else script_at(stream, place, point)
+            for place in ruled(stream)
+        }
+
+
+@cache
+def settled(stream: Stream) -> Settled:
+    """Which kernels of a stream choose alike everywhere, found once."""
+    regime = stream.regime
+    first: Mapping[str, int] = regime.fitted[0] if regime.fitted else {}
+    point = {**regime.least, **regime.fixed, **first}
+    if not point:
+        return Settled({}, tuple(ruled(stream)))
+    tried = {place: fixed_script(stream, place, point) for place in ruled(stream)}
+    fixed = {place: one for place, one in tried.items() if one is not None}
+    return Settled(fixed, tuple(place for place in tried if place not in fixed))
 
 
 def representative(program: Program, stream: Stream) -> dict[str, int]:

@@ -14,11 +14,11 @@ from typing import Any
 
 from botec.analyses.envelope import upper_envelope
 from botec.analyses.evaluate import largest, largest_at
-from botec.analyses.kernels.choices import Script, cells, fixed_script, ruled, script_at
+from botec.analyses.kernels.choices import Script, cells, settled
 from botec.analyses.kernels.weaving import Occurrence, Weaving, woven
-from botec.analyses.memory import peak_envelope
+from botec.analyses.memory import live_of, peak_envelope, row_of
 from botec.ops.cuda.look import GIVE, HOST, OUT, TAKE
-from botec.poly import Poly, as_poly, at, plain
+from botec.poly import Poly, as_poly, plain
 from botec.program import BIRTH, DEATH, Stream
 
 PIECE = 2**15  # points at once
@@ -39,17 +39,10 @@ class Parted:
 @cache
 def parted(stream: Stream) -> Parted:
     """A stream in its parts, made once."""
-    regime = stream.regime
+    regime, known = stream.regime, settled(stream)
     first: Mapping[str, int] = regime.fitted[0] if regime.fitted else {}
     point = {**regime.least, **regime.fixed, **first}
-    scripts: dict[int, Script] = {}
-    later = set()
-    for place in ruled(stream):
-        found = fixed_script(stream, place, point) if point else None
-        if found is None:
-            later.add(place)
-        scripts[place] = script_at(stream, place, point) if found is None else found
-    weaving = Weaving(stream, scripts, frozenset(later))
+    weaving = Weaving(stream, known.at(stream, point), frozenset(known.open))
     base = weaving.woven()
     return Parted(base, alive_after(base, weaving.occurrences))
 
@@ -82,7 +75,8 @@ def peak_at(stream: Stream, point: dict[str, Any]) -> Any:
     if stream.kernels is None:
         return largest_at(peak_envelope(stream), point)
     if all(isinstance(size, int) for size in point.values()):
-        return most_alive(woven(stream, point), point)
+        there = woven(stream, point)
+        return int(live_of(there, row_of(there, point)).max(initial=0))
     import numpy as np
 
     count = next(iter(point.values())).size
@@ -106,19 +100,6 @@ def peaks(stream: Stream, point: dict[str, Any]) -> Any:
             found = found.astype(np.result_type(found, own), copy=False)
             found[places] = np.maximum(found[places], own)
     return found
-
-
-def most_alive(stream: Stream, point: Mapping[str, int]) -> int:
-    """The most bytes alive at once, at one point."""
-    sizes = [at(storage.bytes, point) for storage in stream.storages]
-    live = most = 0
-    for kind, index, _ in stream.events():
-        if kind == BIRTH:
-            live += sizes[index]
-            most = max(most, live)
-        elif kind == DEATH:
-            live -= sizes[index]
-    return int(most)
 
 
 @cache

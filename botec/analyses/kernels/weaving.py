@@ -10,11 +10,11 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
-from botec.analyses.kernels.choices import Script, ruled, script_at
+from botec.analyses.kernels.choices import Script, settled
 from botec.ops.cuda.look import GIVE, HOST, OUT, TAKE
 from botec.program import BIRTH, DEATH, OP, PHASE, Storage, Stream
 
@@ -38,8 +38,8 @@ def woven(stream: Stream, point: Mapping[str, int]) -> Stream:
     """
     if stream.kernels is None:
         return stream
-    scripts = {place: script_at(stream, place, point) for place in ruled(stream)}
-    known, key = kept(stream), tuple(scripts.values())
+    scripts = settled(stream).at(stream, point)
+    known, key = kept(Rows(stream)), key_of(stream, scripts)
     if key not in known:
         known[key] = Weaving(stream, scripts).woven()
         if len(known) > MOST_KEPT:
@@ -48,9 +48,38 @@ def woven(stream: Stream, point: Mapping[str, int]) -> Stream:
     return known[key]
 
 
+def chosen(stream: Stream, point: Mapping[str, int]) -> tuple[Any, ...]:
+    """What decides a woven stream: equal ones of two capabilities are woven into one."""
+    if stream.kernels is None:
+        return (stream,)
+    return Rows(stream), *key_of(stream, settled(stream).at(stream, point))
+
+
+def key_of(stream: Stream, scripts: Mapping[int, Script]) -> tuple[Any, ...]:
+    """The workspace and the scripts that a stream is woven with."""
+    own = stream.kernels.capability if stream.kernels else 0
+    return workspace_bytes(own), *scripts.values()
+
+
+class Rows:
+    """A stream as what weaving goes by: all but whose kernels run it. Equal are those whose rows
+    are the same objects."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, kernels = stream, stream.kernels
+        own = (getattr(stream, one.name) for one in fields(stream) if one.name != "kernels")
+        self.parts = (*map(id, own), id(kernels.strides if kernels else None))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+
 @cache
-def kept(stream: Stream) -> OrderedDict[tuple[Script, ...], Stream]:
-    """The woven streams of a stream, by the scripts they were woven with."""
+def kept(rows: Rows) -> OrderedDict[tuple[Any, ...], Stream]:
+    """The woven streams of a stream, by the workspace and the scripts they were woven with."""
     return OrderedDict()
 
 

@@ -9,13 +9,15 @@
   const dark = () => matchMedia("(prefers-color-scheme: dark)").matches;
   const all = (selector) => [...document.querySelectorAll(selector)];
   const same = (one, other) => Object.keys(one).every((name) => one[name] === other[name]);
+  // Whether what was found for some choice serves another: kernels are those of several devices.
+  const serves = (own, choice) => Object.keys(choice).every((name) => (name === "kernels" ? own[name].split(" ").includes(choice[name]) : own[name] === choice[name]));
   const short = (value, unit) => botecNumber.short(value, data.ladders[unit] || { ladder: [[1, 1, unit]], digits: 4, whole: 1e15 });
   const PLAIN = ["1", "multiplication", "flop"];
   const exactly = (value, unit) => `${botecNumber.exact(value)}${PLAIN.includes(unit) ? "" : ` ${unit}`}`;
 
   // -- what stands where the controls do ---------------------------------------------------------
 
-  const regime = (at = point, choice = chosen) => data.formulas.find((one) => same(choice, one.choice) && botecFormula.holds(one.where, at));
+  const regime = (at = point, choice = chosen) => data.formulas.find((one) => serves(one.choice, choice) && botecFormula.holds(one.where, at));
   const value = (text, at = point) => botecFormula.value(text, botecFormula.sizes(at));
   const figureAt = (key, at) => {
     const found = regime(at);
@@ -67,7 +69,7 @@
   // What is held on a device, from the sizes that were tried there: figures as they are or [from, to].
   function onDevice(title, at, exact) {
     const device = data.work.devices[title], choice = { ...chosen, kernels: device.kernels };
-    const trial = data.trials.find((one) => same(choice, one.choice));
+    const trial = data.trials.find((one) => serves(one.choice, choice));
     if (!trial) return { figures: { ...exact }, ends: [{ ...device, place: title, fits: null }] };
     const rows = rowsOn(trial, title, device.usable);
     const fits = botecTrials.fits(trial, rows, at), held = botecTrials.held(trial, rows, at) || {};
