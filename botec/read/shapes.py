@@ -155,10 +155,12 @@ def batch_norm_backward(args: Any, kwargs: Any) -> list[Layout | None] | None:
 
 def layer_norm(args: Any, kwargs: Any) -> list[Layout] | None:
     """It works on a packed copy (``LayerNormKernelImpl``)."""
-    x = args[0]
-    if x.dtype != torch.float32:
+    x, sizes = args[0], tuple(args[1])
+    held = (one for one in args[2:4] if one is not None)
+    fits = x.shape[-len(sizes) :] == sizes and all(one.shape == sizes for one in held)
+    if x.dtype != torch.float32 or not sizes or not fits:
         return None
-    rest = len(args[1])
+    rest = len(sizes)
     shape = torch.Size(tuple(x.shape[:-rest]) + (1,) * rest)
     statistics = (shape, packed(shape), x.dtype)
     return [packed_like(x), statistics, statistics]
@@ -177,9 +179,11 @@ def layer_norm_backward(args: Any, kwargs: Any) -> list[Layout | None] | None:
 
 def negative_likelihood(args: Any, kwargs: Any) -> list[Layout] | None:
     """The loss and the weight of all examples, two numbers, unless every example's is wanted."""
-    x, reduction = args[0], args[3]
+    x, target, weight, reduction = args[:4]
     number = (torch.Size(()), (), x.dtype)
-    return [number, number] if reduction else None
+    fits = x.dim() in (1, 2) and target.shape == x.shape[:-1]
+    fits = fits and (weight is None or weight.shape == x.shape[-1:])
+    return [number, number] if reduction and fits else None
 
 
 def negative_likelihood_backward(args: Any, kwargs: Any) -> Layout:
@@ -190,8 +194,10 @@ def product_added(args: Any, kwargs: Any) -> Layout | None:
     bias, left, right = args[:3]
     if not bias.dtype == left.dtype == right.dtype or not left.dtype.is_floating_point:
         return None
+    if left.dim() != 2 or right.dim() != 2 or left.shape[1] != right.shape[0]:
+        return None
     shape = torch.Size((left.shape[0], right.shape[1]))
-    return shape, packed(shape), left.dtype
+    return (shape, packed(shape), left.dtype) if bias.shape in (shape, shape[1:]) else None
 
 
 def reduced(args: Any, kwargs: Any) -> Layout | None:
@@ -199,7 +205,9 @@ def reduced(args: Any, kwargs: Any) -> Layout | None:
     x, axes, keep = args[0], args[1], len(args) > 2 and args[2]
     if kwargs or not axes or not x.dtype.is_floating_point or not is_packed(x):
         return None
-    gone = {axis % x.dim() for axis in axes}
+    gone = {axis % x.dim() for axis in axes if -x.dim() <= axis < x.dim()}
+    if len(gone) < len(axes):
+        return None  # one that is not there, or twice
     sizes = ((1 if at in gone else size) for at, size in enumerate(x.shape)
              if keep or at not in gone)  # fmt: skip
     shape = torch.Size(tuple(sizes))

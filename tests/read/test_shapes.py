@@ -361,6 +361,34 @@ def test_a_workspace_is_kept_for_a_backward_pass_only(grad: bool, train: bool) -
     assert found[3][0].numel() == (real.numel() if grad else 0)
 
 
+@pytest.mark.parametrize(
+    ("func", "shapes_of", "rest"),
+    [
+        (aten.addmm.default, [(3,), (2, 5), (3, 3)], ()),
+        (aten.addmm.default, [(4,), (2, 5), (5, 3)], ()),
+        (aten.addmm.default, [(3,), (2, 4, 5), (5, 3)], ()),
+        (aten.add.Tensor, [(2, 3), (2, 4)], ()),
+        (aten.mul.Tensor, [(2, 3), (3, 2)], ()),
+        (aten.native_layer_norm.default, [(2, 5)], ([3], None, None, 1e-5)),
+        (aten.mean.dim, [(2, 5)], ([2],)),
+        (aten.sum.dim_IntList, [(2, 5)], ([1, -1],)),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_left_to_the_framework(func: Any, shapes_of: Any, rest: Any) -> None:
+    """It refuses in its own words."""
+    args = (*(torch.ones(shape) for shape in shapes_of), *rest)
+    assert layouts_of(OpInfo(func, 0), meta(args), {}) is None
+    with pytest.raises((RuntimeError, IndexError)):
+        func(*meta(args))
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+def test_labels_that_do_not_fit_are_left_to_the_framework(shape: tuple[int, ...]) -> None:
+    args = (torch.ones(2, 5), torch.zeros(shape, dtype=torch.int64), None, 1, -100)
+    assert layouts_of(OpInfo(aten.nll_loss_forward.default, 0), meta(args), {}) is None
+
+
 def test_every_rule_is_tested_here() -> None:
     tested = {
         "native_batch_norm", "native_batch_norm_backward", "native_layer_norm",
