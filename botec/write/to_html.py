@@ -45,6 +45,7 @@ SCRIPTS = (
     "sums.js",
     "trials.js",
     "pictures.js",
+    "marks.js",
     "page.js",
 )
 MOST_ROWS = 60  # of a table before the rest is folded away
@@ -134,8 +135,7 @@ def section_view(
 ) -> dict[str, Any]:
     """A section as the template wants it; its pictures go into the embedded data."""
     parts = [view for part in section.parts for view in part_view(part, report, pictures)]
-    still = any(not (one["kind"] == "figures" or one.get("live")) for one in parts)
-    return {"title": section.title, "parts": parts, "still": still}
+    return {"title": section.title, "parts": parts}
 
 
 def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iterator[Any]:
@@ -146,26 +146,23 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         yield {"kind": "figures", "rows": rows, "has": has}
     elif isinstance(part, Text):
         key = part.key if part.key in answered(report) else ""
-        yield {"kind": "text", "text": part.text, "mood": part.kind, "key": key, "live": bool(key)}
+        yield {"kind": "text", "text": part.text, "mood": part.kind, "key": key}
     elif isinstance(part, (Picture, Layers)):
         pictures.append(drawing(part))
-        words, live = table_of(part), is_live(part)
         yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title,
-               "table": words, "live": live}  # fmt: skip
+               "table": table_of(part)}  # fmt: skip
     elif isinstance(part, Lifetimes):
         pictures.append(timeline(part))
-        number = len(pictures) - 1
-        yield {"kind": "picture", "number": number, "title": part.title, "table": largest(part),
-               "live": bool(report.formulas)}  # fmt: skip
+        yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title,
+               "table": largest(part)}  # fmt: skip
     elif isinstance(part, Fields):
         pictures.append({"kind": "fields", **plain(asdict(part))})
-        yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title, "live": True}
+        yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title}
     elif isinstance(part, Table) and part.columns:
         part = part if part.key in answered(report) else replace(part, key="")
         if tree := treemap(part):
             pictures.append(tree)
-            yield {"kind": "picture", "number": len(pictures) - 1, "title": tree["title"],
-                   "live": bool(part.key)}  # fmt: skip
+            yield {"kind": "picture", "number": len(pictures) - 1, "title": tree["title"]}
         view = table_view(part)
         if view["rest"]:
             pictures.append({"kind": "rows", **view["rest"]})
@@ -224,14 +221,9 @@ def table_view(table: Table) -> dict[str, Any]:
     ]
     return {
         "kind": "table", "title": table.title, "heads": table.columns, "key": table.key,
-        "rows": rows, "total": total, "rest": rest_of(table), "live": bool(table.key),
+        "rows": rows, "total": total, "rest": rest_of(table),
         "largest_first": table.largest_first, "most": table.most, "others": json.dumps(table.rest),
     }  # fmt: skip
-
-
-def is_live(part: Picture | Layers) -> bool:
-    """Whether a page can draw a picture anew."""
-    return isinstance(part, Picture) and bool(part.key or any(one.key for one in part.curves))
 
 
 def rest_of(table: Table) -> dict[str, Any] | None:

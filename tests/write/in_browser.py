@@ -44,6 +44,15 @@ class Opened:
               .map((row) => [...row.cells].map((cell) => cell.dataset.raw ?? cell.textContent))""",
         )
 
+    def marked(self) -> set[tuple[str, str]]:
+        """The section and the kind of every part that says it stands as it was asked."""
+        found = self.page.eval_on_selector_all(
+            "small.asked",
+            """(all) => all.map((tag) => [
+              tag.closest("section").querySelector("h2")?.textContent ?? "", tag.dataset.of])""",
+        )
+        return {(section, kind) for section, kind in found}
+
     def give(self, selector: str, text: str) -> None:
         """Choose or type."""
         field = self.page.locator(selector)

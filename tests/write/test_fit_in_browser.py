@@ -131,6 +131,33 @@ def test_beyond_what_was_looked_at_who_stands_stays_as_asked(opened: Opened) -> 
     assert opened.raw("memory.peak") == "?" or " to " in opened.raw("memory.peak")
 
 
+STILL = {
+    ("Timeline", "figure"), ("Timeline", "details"), ("Memory at the peak", "details"),
+    ("What would help", "table"), ("Rules of thumb", "table"), ("Notes", "ul"), ("Fit", "figures"),
+    ("Where else it fits", "p"),
+}  # fmt: skip
+
+
+def test_what_does_not_follow_says_so(browser: Any, tmp_path: Path) -> None:
+    """Asked where it does not fit, so that there are remedies: they are for what was asked."""
+    path = tmp_path / "page.html"
+    for_page(MODEL, told=str, B=120_000, device=NAMES[PLACES[1]], optimizer="adamw").save(str(path))
+    opened = Opened(browser, path)
+    assert opened.marked() == set()
+    opened.give('[data-type="B"]', "64")  # kernels choose otherwise there: other storages
+    assert opened.marked() == STILL | {("Memory at the peak", "figure")}
+    assert opened.page.locator("small.asked").first.inner_text() == (
+        "In italics, as asked: B=120000, adamw, fp32 on NVIDIA GeForce RTX 3060 12 GB"
+    )
+    opened.give('[data-type="B"]', "119999")
+    assert opened.marked() == STILL
+    opened.give('[data-choose="optimizer"]', "sgd")
+    assert opened.marked() == STILL | {("Memory at the peak", "figure")}
+    opened.page.get_by_role("button", name="as asked").click()
+    opened.page.wait_for_function("!document.querySelector('small.asked')")
+    opened.page.close()
+
+
 def test_the_largest_has_its_room_told(opened: Opened) -> None:
     opened.give("#place", PLACES[1])
     table = told(asked(B=8, device=NAMES[PLACES[1]], optimizer="adamw"), "Fit", 3)

@@ -118,17 +118,23 @@
     for (const table of all("table[data-table]")) retell(table);
     for (const text of all("[data-text]")) say(text);
     for (const size of all("[data-size]")) size.textContent = point[size.dataset.size];
-    for (const note of all(".asked")) note.hidden = !moved();
     for (const cell of all("tr[data-figure] td.formula")) {
       const text = now.found && now.found.values[cell.parentElement.dataset.figure];
       if (text !== undefined && text !== null) cell.textContent = data.texts[text];
       cell.classList.toggle("stale", moved() && !(text >= 0));
     }
-    for (const cell of all(".figures td:not(.count):not(.formula), .figures details, main p:not([data-text]):not(.asked)")) {
+    for (const cell of all(".figures td:not(.count):not(.formula), .figures details, main > section > p:not([data-text])")) {
       cell.classList.toggle("stale", moved());
     }
+    marks.tell(moved());
     judge();
     redraw();
+  }
+
+  // What was asked, in words: sizes, choices, the device.
+  function words() {
+    const parts = [...Object.entries(asked).map(([name, size]) => `${name}=${size}`), ...Object.entries(data.choice).filter(([name]) => name !== "kernels").map(([, one]) => one)];
+    return parts.filter(Boolean).join(", ") + (data.work ? ` on ${data.work.device}` : "");
   }
 
   const answered = new Set(data.formulas.flatMap((one) => Object.keys(one.values)).concat(data.work ? data.work.figures.map(([key]) => key) : [],
@@ -335,10 +341,21 @@
   const pictures = botecPictures({
     short, value, limit, field, square, areas,
     printing: () => printing,
-    // Where the storages of the timeline live: the formulas of what was asked.
-    atHome: () => Boolean(regime(asked, data.choice)) && regime(asked, data.choice) === regime(),
+    atHome,
     live: (picture) => (picture.key ? roofline(picture) : picture.curves.some((one) => one.key) ? growth(picture) : picture),
     placeOf: (picture) => document.querySelector(`[data-picture="${data.pictures.indexOf(picture)}"]`),
+  });
+
+  // Where the storages of the timeline live: the formulas of what was asked.
+  function atHome() {
+    return Boolean(regime(asked, data.choice)) && regime(asked, data.choice) === regime();
+  }
+
+  const marks = botecMarks({
+    words, atHome,
+    picture: (box) => data.pictures[+box.dataset.picture],
+    fresh: (key) => Boolean(document.querySelector(`table[data-table="${CSS.escape(key)}"]:not(.stale)`)?.botecRows),
+    curvesFollow: (picture) => (picture.key ? Boolean(now.sums) : (picture.curves || []).some((one) => one.key)),
   });
 
   // Curves of figures along one dimension, and where in it the controls stand.
