@@ -150,7 +150,7 @@ class Search:
     def __init__(self, subject: Subject, asked: Point, most: Mapping[str, int]) -> None:
         self.subject, self.asked, self.most = subject, asked, most
         self.strides: dict[Any, Any] = {}
-        self.begin(WAYS if subject.setting.train else WAYS[1:])
+        self.begin(WAYS)
 
     def begin(self, ways: Iterable[Few]) -> None:
         """Start with few equal blocks, in the first of the ways that will do, or with all."""
@@ -159,8 +159,7 @@ class Search:
         self.traces: dict[Any, Any] = {}
         self.short: Short | None = None
         self.subject.optimizer = None
-        tried = (shorter(self.subject, self.asked, few) for few in self.ways)
-        found = next((one for one in tried if one), None)
+        found = shorter(self.subject, self.asked, self.ways)
         if found is not None:
             self.short, self.asked_trace = found
             self.traces[True, *self.asked.values()] = self.asked_trace
@@ -348,8 +347,8 @@ class Search:
         if self.short is None:
             one, two = len(self.trace(point).kinds), len(self.trace(proof).kinds)
         else:
-            one = self.short.events(self.trace(point))
-            two = self.short.events(self.trace(proof, longer=True), longer=True)
+            longer = self.trace(proof, longer=True)
+            one, two = (self.short.events(t, longer.units) for t in (self.trace(point), longer))
         if one == two:
             return
         text = f"the number of ops changes with it ({one:,} events against {two:,})"

@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -37,9 +38,10 @@ from botec.read.splice import (
 )
 from botec.read.step import Subject
 
-# The shorter one does where the outputs of blocks are kept for the backward pass, as most are: what
+# The shorter way does where the outputs of blocks are kept for the backward pass, as most are: what
 # is let go while the last block runs must not belong to one that stands for many.
 WAYS = (Few(1), Few(2))
+WORTH = WAYS[-1].longer  # units from which on less is traced
 Point = Mapping[str, int]
 
 
@@ -68,6 +70,12 @@ class Step(NamedTuple):
     signatures: Sequence[Signature]
 
 
+class Counted(Recorder):
+    """A recorder that knows how many units of every run it has heard."""
+
+    units = 0
+
+
 class Gradients:
     """Stands where an optimizer would: the gradients are there, none is used."""
 
@@ -87,7 +95,7 @@ class Short(Subject):
         self.arounds: dict[Any, Around] = {}
         self.point: Point = {}
 
-    def run(self, point: Point, units: int = 0) -> Recorder:
+    def run(self, point: Point, units: int = 0) -> Counted:
         """The step at ``point`` with as many units of every run, few where nothing is said."""
         units = units or self.few.units
         with shortened(self.runs, units):
@@ -95,9 +103,17 @@ class Short(Subject):
                 own = [(self.names[id(one)], one) for one in self.module.parameters()]
                 self.weights_of[units] = own
             self.weights = self.weights_of[units]
-            recorder = self.record(Recorder(self.cache, self.capability is None), point)
+            recorder = Counted(self.cache, self.capability is None)
+            recorder.units = units
+            self.record(recorder, point)
         self.full.loss = self.loss
         return recorder
+
+    def in_way(self, few: Few) -> Short:
+        """The same subject, of so few units."""
+        other = copy(self)
+        other.few = few
+        return other
 
     def update(self, recorder: Recorder) -> None:
         """Keep what the backward pass left, and use none of it."""
@@ -110,12 +126,12 @@ class Short(Subject):
 
     # -- proofs -----------------------------------------------------------------------------
 
-    def prove_forward(self, longer: Recorder, point: Point) -> None:
+    def prove_forward(self, longer: Counted, point: Point) -> None:
         """Raises :class:`NotPeriodicError` where the splice of a longer trace is not the whole
         forward pass."""
         import numpy as np
 
-        mine, _ = self.spliced(rows_of(longer), units=self.few.longer)
+        mine, _ = self.spliced(rows_of(longer), units=longer.units)
         forward = ForwardOnly(self.cache, self.capability is None)
         with suppress(ForwardDone):
             self.full.record(forward, point)
@@ -137,10 +153,10 @@ class Short(Subject):
         if not same:
             raise NotPeriodicError("the splice is not the step")
 
-    def differs(self, stream: Stream, trace: Recorder, longer: Recorder, point: Point) -> str:
-        """What in a stream of few units (whose events are the ``trace``'s), written out for one
-        more, is not the trace of that; ``""`` where they are the same event for event."""
-        mine, _ = self.spliced(rows_of(trace, stream), self.few.longer)
+    def differs(self, stream: Stream, trace: Counted, longer: Counted, point: Point) -> str:
+        """What in a stream of few units (whose events are the ``trace``'s), written out for those
+        of a longer trace, is not that; ``""`` where they are the same event for event."""
+        mine, _ = self.spliced(rows_of(trace, stream), longer.units)
         theirs = rows_of(longer)
         storages = tuple(stream.storages[number] for number in mine.source.tolist())
         kinds, index, scopes = columns(mine)
@@ -149,10 +165,10 @@ class Short(Subject):
         sizes = sizes_at(longer, theirs.source).tolist()
         return proves(one, Step(kinds, index, scopes, sizes, longer.signatures), point)
 
-    def events(self, trace: Recorder, longer: bool = False) -> int:
-        """How many events the step of a proof has, by a trace of few units, or that of a proof."""
+    def events(self, trace: Counted, units: int) -> int:
+        """How many events the step of so many units has, by a trace of as many or fewer."""
         rows = rows_of(trace)
-        return len((rows if longer else self.spliced(rows, self.few.longer)[0]).kinds)
+        return len((rows if trace.units == units else self.spliced(rows, units)[0]).kinds)
 
     # -- streams ----------------------------------------------------------------------------
 
@@ -251,23 +267,25 @@ class Short(Subject):
         return {name: found[traced] for name, (traced, _) in self.places.items() if traced in found}
 
 
-def shorter(subject: Subject, asked: Point, few: Few) -> tuple[Short, Recorder] | None:
-    """The subject with its runs of equal blocks a few units long, and its trace with one unit more
-    at the asked point; ``None`` where fewer blocks are another network."""
+def shorter(subject: Subject, asked: Point, ways: Iterator[Few]) -> tuple[Short, Counted] | None:
+    """The subject with its runs of equal blocks a few units long, in the first of the ways that
+    will do, and its longer trace at the asked point; ``None`` where none will."""
     if not plain_step(subject.setting):
         return None
     subject.module.train(subject.setting.train)  # all blocks: in a trace it would be the few
-    runs = runs_of(subject.module, subject.scopes, few.worth)
+    runs = runs_of(subject.module, subject.scopes, WORTH)
     if not runs:
         return None
-    short = Short(subject, runs, few)
-    short.point = asked
-    try:
-        longer = short.run(asked, few.longer)
-        short.prove_forward(longer, asked)
-    except Exception:  # a network that cannot do with fewer blocks is traced with all of them
-        return None
-    return short, longer
+    longest = Short(subject, runs, WAYS[-1])
+    longest.point = asked
+    with suppress(Exception):  # a network that cannot do with fewer blocks is traced with all
+        longer = longest.run(asked, longest.few.longer)
+        for few in ways:
+            short = longest.in_way(few)
+            with suppress(NotPeriodicError):
+                short.prove_forward(longer, asked)
+                return short, longer
+    return None
 
 
 def plain_step(setting: Setting) -> bool:

@@ -35,11 +35,6 @@ class Few:
         """The units of a proof."""
         return self.units + 1
 
-    @property
-    def worth(self) -> int:
-        """The units from which on it is worth it."""
-        return self.units + 3
-
 
 @dataclass
 class Rows:

@@ -393,7 +393,7 @@ def test_few_blocks_are_traced():
     lengths = []
     for depth in (DEEP, 2 * DEEP):
         subject = subject_of(Stack(blocks(depth)))
-        found, _ = short.shorter(subject, {"B": 2, "S": 3}, FEW)
+        found, _ = short.shorter(subject, {"B": 2, "S": 3}, iter([FEW]))
         lengths.append(len(found.run({"B": 5, "S": 4}).kinds))
     assert lengths[0] == lengths[1]
 
