@@ -246,7 +246,8 @@ def convolution_gradient(
             piece = array if groups > 1 else array[:, start : start + one.size]
         start += one.size
         found.append(returned(run, one, out, piece, slide, groups))
-    spread += width_spread(whole, counts, array.shape[0] // groups) + draw_spread(array)
+    # an input sums over its own group's outputs only, but q averages over all of them
+    spread += width_spread(whole, counts, array.shape[0]) + draw_spread(array)
     if len(found) == 1 and len(x.parts) > 1:
         found = [replace(found[0], size=one.size) for one in x.parts]
     return Gradient(tuple(found), spread)
