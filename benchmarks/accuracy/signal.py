@@ -198,11 +198,12 @@ CAUSES = {
     "vgg16": "no norm; which entry of a window is the largest decides about gradients, and how "
     "alike neighbours are is estimated from the padding alone",
     "vgg16_bn": "which entry of a window is the largest: as in vgg16",
-    "efficientnet_b0": "gates behind a mean over the map: each lets 0.1 to 0.3 of ln E g² too "
-    "little back, which adds up; beside passes of the first network alone it is the same, so few "
-    "units are not the cause, which is not found",
+    "efficientnet_b0": "gates behind a mean over the map: how widely networks differ in so few "
+    "units is carried whole through the sigmoid, which hides it, and takes from the typical "
+    "gradient at every norm behind (about a fifth of the miss); on maps of 3 and 6 a kernel of a "
+    "channel's own has a variance of more than its Σ w², by which its norm divides (-0.05 of ln "
+    "E g² each)",
     "mobilenet_v3_small": "gates behind a mean over the map, as in efficientnet_b0",
-    "regnet_y_400mf": "gates behind a mean over the map, as in efficientnet_b0",
     "U-Net": "all gradients pass a head of 64 weights; the first network's are not the others'",
     "googlenet": "likely pools of stride 1 and windows of 3: neighbours share their largest "
     "entry, whose gradients add up more than entries far apart say",
