@@ -16,6 +16,7 @@ from botec import __version__
 from botec.commands import commands
 from botec.commands.answering import ANSWERED, DEBUG, INTERRUPTED, WRONG, Interrupted, unheard
 from botec.errors import BadInput, BotecError, UnknownName, nearest
+from botec.read.put_off import put_off
 
 
 class Questions(click.Group):
@@ -114,5 +115,6 @@ def usage_text(error: click.ClickException) -> str:
 
 
 def main() -> NoReturn:
-    """The entry point of the ``botec`` script."""
+    """The entry point of the ``botec`` script, whose process is botec's own."""
+    put_off()
     sys.exit(run(sys.argv[1:]))

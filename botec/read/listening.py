@@ -30,7 +30,8 @@ TOLD: dict[int | None, dict[int, Any]] = {}
 @contextmanager
 def listening(recorder: Recorder, capability: int | None = None) -> Iterator[None]:
     """The recorder's mode, the device's decisions, and no garbage collector to move a death."""
-    import torch._dynamo  # noqa: F401  (meta kernels would import it while tensors live)
+    import torch._dynamo  # (meta kernels would import it while tensors live)
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401
 
     was_enabled, own_freeze = gc.isenabled(), gc.get_freeze_count() == 0
     gc.collect(0)

@@ -155,7 +155,7 @@ def averaged(
     rows: Rows, mb: Any, along: int, moments: Any, row: int, shape: tuple[int, ...]
 ) -> tuple[Any, Any]:
     """Attention weights, which sum to 1, times values: what they share passes whole."""
-    q, common = float(mb[0, 0]), float(mb[0, along])
+    q, common = common_of(mb, along, rows.mean.each.shape[-1])
     squares = rows.boost * rows.mean.squares.sum(-1).mean(0)
     each = (q - common) * squares + common
     profile, q_out = normalised(each[..., :, None])
@@ -170,6 +170,13 @@ def averaged(
     found[row, EXAMPLE] = found[EXAMPLE, row] = low
     profile = profile.reshape((1,) * (len(shape) - profile.ndim) + profile.shape)
     return found, profile
+
+
+def common_of(moments: Any, along: int, count: int) -> tuple[float, float]:
+    """The second moment of ``count`` entries and what two of them share, which is -1/(count - 1) of
+    it or more, as their sum has a second moment too: what is drawn may be a little less."""
+    q = float(moments[0, 0])
+    return q, max(float(moments[0, along]), -q / max(count - 1, 1))
 
 
 def built(run: Any, moments: Any, rows: Any, shape: Any, roles: Any, spread: float) -> Value:
@@ -233,7 +240,7 @@ def returned(rows: Rows, by_row: Any, mg: Any, row: int, along: int) -> Any:
     import numpy
 
     mean = rows.mean.each
-    q, common = float(mg[0, 0]), float(mg[0, row])
+    q, common = common_of(mg, row, mean.shape[-2])
     weight = by_row.reshape(-1, *by_row.shape[-2:]).mean(0)
     wide = numpy.broadcast_to(weight, (mean.shape[-2], 1)).T
     squares = rows.boost * (wide @ rows.mean.squares)[:, 0]

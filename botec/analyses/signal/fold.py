@@ -251,9 +251,8 @@ def known_outcome(run: Run, node: Node, given: Mapping[str, Any]) -> Outcome | N
     """An op of known arrays alone is run, of the same arrays once; one that draws is not."""
     from botec.analyses.signal.sources import DRAWS
 
-    if node.call.op in DRAWS or any(
-        elements(run.shape(n)) > LARGEST for n in node.outputs if n is not None
-    ):
+    large = any(elements(run.shape(n)) > LARGEST for n in node.outputs if n is not None)
+    if node.call.op in DRAWS or (large and not node.call.view):
         return None
     known = list(opened(given.values()))
     key = (id(node.call), *map(id, known))

@@ -138,5 +138,7 @@ def own_spread(part: Any, value: Value) -> float:
 
 
 def weights_found(run: Run) -> Mapping[str, float]:
-    """The second moment of every parameter's gradient in the median network, by name."""
-    return {name: typical(q, run.weight_spread[name]) for name, q in run.weights.items()}
+    """The second moment of every parameter's gradient in the median network, by name; none where it
+    is a small difference of large sums that are not known well enough, and comes out below 0."""
+    rows = run.weights.items()
+    return {name: typical(q, run.weight_spread[name]) for name, q in rows if q >= 0}

@@ -213,6 +213,7 @@ def drawn(array: Any, roles: tuple[Axis, ...], noise: Any) -> Any:
 
 
 def has_role(axis: Axis, role: str) -> bool:
+    """Whether entries of another role's replica stand elsewhere along an axis."""
     return any(one == role and size > 1 for one, size in axis)
 
 

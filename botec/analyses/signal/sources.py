@@ -9,7 +9,7 @@ from typing import Any
 from botec.analyses.signal.averages import pair_mean
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import matched_whole, squares
-from botec.analyses.signal.pointwise import drawn
+from botec.analyses.signal.pointwise import drawn, has_role
 from botec.analyses.signal.value import Axis, Data, Gradient, Missing, Part, Value, flat
 
 #: Ops whose result is drawn, whatever they are given.
@@ -29,9 +29,7 @@ def embedding(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
     shape = run.shape(node.outputs[0])
     along: tuple[Axis, ...] = (tuple(both(index)), (("u", shape[-1]),))
     z = drawn(table.array, along, run.noise).astype("float64")
-    q = squares(table.array) / table.array.size
-    now = float((z[0] ** 2).mean())
-    z = z * math.sqrt(q / now) if now > 0 else z
+    z = matched_to(z, moments_of(table.array, along))
     part = Part(shape[-1], z, flat(len(shape)))
     roles = (*index.roles, (("u", shape[-1]),))
     value = Value(shape, roles, (part,), len(shape) - 1)
@@ -48,6 +46,42 @@ def embedding(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         return {}
 
     return Outcome((value,), pull)
+
+
+def moments_of(table: Any, along: Sequence[Axis]) -> Any:
+    """E[x_r x_s] of the replicas of an entry of a table: another row, another column, or both."""
+    import numpy
+
+    rows = [0, *(place if has_role(along[0], role) else 0 for place, role in enumerate("pb", 1)), 0]
+    columns = [0, 0, 0, 1]
+    q, mean = squares(table) / table.size, float(table.mean())
+    means = {
+        (True, True): q,
+        (False, True): float(numpy.square(table.mean(0), dtype="float64").mean()),
+        (True, False): float(numpy.square(table.mean(1), dtype="float64").mean()),
+        (False, False): mean**2,
+    }
+    return numpy.array([
+        [means[rows[r] == rows[s], columns[r] == columns[s]] for s in range(4)] for r in range(4)
+    ])  # fmt: skip
+
+
+def matched_to(z: Any, wanted: Any) -> Any:
+    """Replicas [4, samples], turned a little so that their second moments are those wanted: what
+    positions share by chance would count once for each pair of them."""
+    import numpy
+
+    own = [r for r in range(4) if not any(numpy.array_equal(z[r], z[s]) for s in range(r))]
+    try:
+        now = numpy.linalg.cholesky(z[own] @ z[own].T / z.shape[1])
+        lower = numpy.linalg.cholesky(wanted[numpy.ix_(own, own)])
+    except numpy.linalg.LinAlgError:  # of one row, or all alike
+        size = math.sqrt(float((z[0] ** 2).mean()))
+        return z * math.sqrt(wanted[0, 0]) / size if size > 0 else z
+    turned = lower @ numpy.linalg.solve(now, z[own])
+    return turned[
+        [own.index(next(s for s in own if numpy.array_equal(z[r], z[s]))) for r in range(4)]
+    ]
 
 
 def both(index: Value) -> Sequence[tuple[str, int]]:
