@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from botec.report import Picture
-from botec.write.grid import Cell, clean, cropped, line
+from botec.write.grid import Cell, clean, cropped, line, paragraph
 from botec.write.look import QUIET, TITLE, Look
 from botec.write.pictures import rows_of
 
@@ -23,7 +23,7 @@ def linear_lines(picture: Picture, width: int, look: Look) -> list[Line]:
     curves = {title: points for title, points in curves.items() if len(points) > 1}
     if not curves:
         return []
-    lines = [line(Cell(clean(picture.title), TITLE), indent=INDENT)] if picture.title else []
+    lines = paragraph(picture.title, width, TITLE, indent=INDENT) if picture.title else []
     rows = drawing(list(curves.values()), picture, width, bool(look.digits))
     lines += [line(Cell(row), indent=INDENT) for row in rows]
     for letter, title in zip(LETTERS, curves, strict=False):

@@ -6,7 +6,7 @@ from math import ceil, floor, inf, log10
 from typing import TYPE_CHECKING, Any
 
 from botec.report import Picture
-from botec.write.grid import Cell, clean, cropped, line
+from botec.write.grid import Cell, clean, cropped, line, paragraph
 from botec.write.look import QUIET, TITLE, Look
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def picture_lines(picture: Picture, width: int, look: Look) -> list[Line]:
     if not curves:
         return []
     drawn = drawing(list(curves.values()), picture, width, bool(look.digits))
-    lines = [line(Cell(clean(picture.title), TITLE), indent=INDENT)] if picture.title else []
+    lines = paragraph(picture.title, width, TITLE, indent=INDENT) if picture.title else []
     lines += [line(Cell(row), indent=INDENT) for row in drawn]
     for letter, title in zip(LETTERS, curves, strict=False):
         text = cropped(clean(title), max(width - INDENT - 3, 1), look.more)

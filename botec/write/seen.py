@@ -68,7 +68,7 @@ def seen_lines(picture: Fields, width: int, look: Look) -> list[Line]:
     if room < LEAST_BAR:
         return []
     ink, ground = ("█", "░") if look.digits else ("#", ".")
-    lines = [line(Cell(clean(picture.title), TITLE), indent=INDENT)]
+    lines = paragraph(picture.title, width, TITLE, indent=INDENT)
     for name, text, layer in zip(names, told, layers, strict=True):
         drawn = bar(span(layer, 0, size), size, room, ink, ground)
         gap = " " * (max(map(wide, names)) - wide(name))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botec.report import Column, Table
 from botec.units import UNKNOWN, Quantity, column
-from botec.write.grid import GAP, Cell, clean, cropped, grid, line, wide
+from botec.write.grid import GAP, Cell, clean, cropped, grid, line, paragraph, wide
 from botec.write.look import QUIET, TITLE, TROUBLE, Look
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def table_lines(table: Table, width: int, look: Look) -> list[Line]:
     strips, rest = strips_of(table, look)
     if len(chunks(strips, width - INDENT, rest)) > 1:
         strips = [one for one, head in zip(strips, table.columns, strict=True) if not head.spare]
-    lines = [line(Cell(clean(table.title), TITLE), indent=INDENT)] if table.title else []
+    lines = paragraph(table.title, width, TITLE, indent=INDENT) if table.title else []
     for number, chunk in enumerate(chunks(strips, width - INDENT, rest)):
         lines += [line()] if number else []
         lines += chunk_lines(fitted(chunk, width - INDENT, rest, look), rest, table, look)
