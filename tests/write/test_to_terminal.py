@@ -195,3 +195,12 @@ def test_any_report_prints(report: Report, width: int, colour: bool, plain: bool
 def test_inference_says_so() -> None:
     setting = {**example().setting, "train": False}
     assert "\ninference · fp32 · on cpu\n" in write(replace(example(), setting=setting), 80)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_long_title_keeps_to_the_width(width: int) -> None:
+    title = "After 10,000 steps at the gradient, 10,000 at the new one, and as many along the old"
+    section = Section("S", (Table(title, (Column("module"),), (("a",),)),))
+    page = write(Report({"name": "m"}, {}, {}, (section,)), width)
+    assert max(map(len, page.splitlines())) <= width
+    assert "".join(title.split()) in "".join(page.split())
