@@ -6,7 +6,7 @@ the optimizer's states are born in its step, the library's workspaces at its fir
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -36,26 +36,24 @@ class Order:
 def order(memory: Memory) -> Order:
     """The order of :func:`requests` for weights that were made elsewhere."""
     if before(memory.stream).gradients:
-        return numbered(memory)
+        return numbered(turns(memory))
     return order_of(memory.program, memory.stream)
 
 
 @lru_cache(maxsize=MOST_KNOWN)
 def order_of(program: Program, stream: Stream) -> Order:
     """:func:`order` of a stream where no size decides it: worked out once."""
-    return numbered(Memory(program, stream, {}))
+    return numbered(turns(Memory(program, stream, {})))
 
 
-def numbered(memory: Memory) -> Order:
+def numbered(turns: Iterable[Turn]) -> Order:
     """Every request by its number."""
     import numpy as np
 
-    kept = ((number, number) for number in before(memory.stream).kept)
-    count = 1 if memory.program.setting.first_step else STEPS
     numbers: dict[Any, int] = {}
     events: list[int] = []
     storages: list[int] = []
-    for name, place in (*kept, *steps(memory, count)):
+    for name, place in turns:
         if place is None:
             events.append(~numbers.pop(name))
         else:
@@ -80,12 +78,7 @@ def requests(memory: Memory, constructed: bool = True) -> Iterator[Request]:
         yield number, sizes[number]
     if constructed:
         yield from made_twice(memory)
-    count = 1 if memory.program.setting.first_step else STEPS
-    # Which gradient becomes which is a matter of sizes; without any, the order is the stream's own.
-    turns = (
-        steps(memory, count) if found.gradients else steps_of(memory.program, memory.stream, count)
-    )
-    for name, place in turns:
+    for name, place in running(memory):
         yield name, None if place is None else sizes[place]
 
 
@@ -122,6 +115,21 @@ def fate(storage: Storage) -> str:
     if storage.role in STAYS:
         return "kept"
     return "gradients" if storage.role == "gradient" else "inputs"
+
+
+def turns(memory: Memory) -> Iterator[Turn]:
+    """What is there before the steps, then the steps."""
+    yield from ((number, number) for number in before(memory.stream).kept)
+    yield from running(memory)
+
+
+def running(memory: Memory) -> Iterable[Turn]:
+    """The steps that are looked at. Which gradient becomes which is a matter of sizes; without any,
+    the order is the stream's own."""
+    count = 1 if memory.program.setting.first_step else STEPS
+    if before(memory.stream).gradients:
+        return steps(memory, count)
+    return steps_of(memory.program, memory.stream, count)
 
 
 @lru_cache(maxsize=MOST_KNOWN)

@@ -247,8 +247,7 @@ def primed_by_kind(short: Any, subject: Subject, layouts: Layouts) -> None:
     kinds: dict[Any, list[Any]] = {}
     for parameter in subject.trained:
         gradient = layouts.get(short.names[id(parameter)])
-        kind = tuple(parameter.shape), parameter.stride(), parameter.dtype, gradient
-        kinds.setdefault(kind, []).append(parameter)
+        kinds.setdefault((layout_and_type(parameter), gradient), []).append(parameter)
     first = {id(alike[0]) for alike in kinds.values()}
     few = copy(subject)
     few.weights = [(name, one) for name, one in subject.weights if id(one) in first]
@@ -258,8 +257,7 @@ def primed_by_kind(short: Any, subject: Subject, layouts: Layouts) -> None:
     for alike in kinds.values():
         state = few.optimizer.state.get(alike[0], {})
         for parameter in alike if state else ():
-            kept = {name: again(value) for name, value in state.items()}
-            subject.optimizer.state[parameter] = kept
+            subject.optimizer.state[parameter] = again(state)
 
 
 def updated(short: Any, subject: Subject, recorder: Marked, layouts: Layouts) -> None:
@@ -287,7 +285,7 @@ def share_states(short: Any, full: Subject, few: Subject) -> None:
     for parameter in full.trained:
         state = few.optimizer.state.get(weights[short.places[short.names[id(parameter)]][0]])
         if state is not None:
-            full.optimizer.state[parameter] = {key: again(one) for key, one in state.items()}
+            full.optimizer.state[parameter] = again(state)
 
 
 @contextmanager
@@ -302,8 +300,15 @@ def same_counters(optimizer: Any) -> Iterator[None]:
         one.copy_(value)
 
 
+def layout_and_type(tensor: Any) -> tuple[Any, Any, Any]:
+    """Shape, strides, type."""
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
 def again(value: Any) -> Any:
     """Another one like it: an optimizer's state for another weight."""
+    if isinstance(value, dict):
+        return {name: again(one) for name, one in value.items()}
     if isinstance(value, torch.Tensor) and value.is_meta:
         return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=META)
     return value.clone() if isinstance(value, torch.Tensor) else copy(value)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from botec.calls import Call
 from botec.program import OP, PHASE, PHASES, Setting, Storage, Stream
 from botec.read.align import proves
-from botec.read.around import Around, Layouts, around
+from botec.read.around import Around, Layouts, around, layout_and_type
 from botec.read.kernels import Strides
 from botec.read.recorder import Recorder
 from botec.read.repeats import Run, runs_of, shortened
@@ -299,10 +299,6 @@ def short_unit(own: int, count: int, few: Few) -> int:
     if own < few.edge:
         return own
     return few.units - (count - own) if own >= count - few.edge else few.edge
-
-
-def layout_and_type(tensor: Any) -> tuple[Any, Any, Any]:
-    return tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
 def first_phase(trace: Recorder) -> tuple[int, int]:

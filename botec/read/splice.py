@@ -202,7 +202,6 @@ class Splice:
         import numpy as np
 
         self.rows, self.layers, self.units, self.sections = rows, layers, units, sections
-        self.edge = layers.edge
         self.extra = layers.count - units
         self.passes = max((one.visit for one in sections), default=-1) + 1
         self.home = np.repeat(
@@ -217,7 +216,7 @@ class Splice:
 
     def inner(self, unit: int) -> bool:
         """Whether a unit is neither among the first nor among the last."""
-        return self.edge <= unit < self.units - self.edge
+        return self.layers.edge <= unit < self.units - self.layers.edge
 
     def seen_from(self, numbers: Any, section: Section) -> Any:
         """The units of storages' homes, counted from a section's own, or from either end."""
@@ -232,9 +231,9 @@ class Splice:
         """Short units as units of all, where nobody's section speaks of them."""
         import numpy as np
 
-        if np.any((units >= self.edge) & (units < self.units - self.edge)):
+        if np.any((units >= self.layers.edge) & (units < self.units - self.layers.edge)):
             raise NotPeriodicError("inner blocks are met outside of their turn")
-        return np.where(units < self.edge, units, units + self.extra)
+        return np.where(units < self.layers.edge, units, units + self.extra)
 
     def content(self, section: Section) -> Content:
         """The events of a section, named as seen from it."""
@@ -270,12 +269,12 @@ class Splice:
             if section.unit < 0:
                 found.append((section, np.array([0])))
             elif not self.inner(section.unit):
-                shift = 0 if section.unit < self.edge else self.extra
+                shift = 0 if section.unit < self.layers.edge else self.extra
                 found.append((section, np.array([section.unit + shift])))
             elif section.visit not in template:
                 template[section.visit] = self.content(section)
                 up = self.sections[place + 1].unit > section.unit
-                inner = np.arange(self.edge, self.layers.count - self.edge)
+                inner = np.arange(self.layers.edge, self.layers.count - self.layers.edge)
                 found.append((section, inner if up else inner[::-1]))
             elif self.content(section) != template[section.visit]:
                 raise NotPeriodicError("inner blocks differ")

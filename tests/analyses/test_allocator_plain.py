@@ -4,31 +4,16 @@ drawn ones, and capacities from too little to enough."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pytest
 from analyses.recorded_streams import NAMES, births_and_deaths
 
 from botec.analyses.allocator import Allocator, plain
+from botec.analyses.requests import numbered
 
 MIB = 2**20
 EDGES = (0, 1, 512, 513, MIB, MIB + 1, 2 * MIB, 10 * MIB, 10 * MIB + 1, 20 * MIB)
-
-
-def numbered(events: Iterable[tuple[Any, int | None]]) -> tuple[Any, Any]:
-    """Requests by number, and their bytes."""
-    numbers: dict[Any, int] = {}
-    order, amounts = [], []
-    for name, amount in events:
-        if amount is None:
-            order.append(~numbers.pop(name))
-        else:
-            numbers[name] = len(amounts)
-            order.append(len(amounts))
-            amounts.append(amount)
-    return np.array(order, dtype=np.int64), np.array(amounts, dtype=np.int64)
 
 
 def drawn(seed: int) -> list[tuple[int, int | None]]:
@@ -49,7 +34,8 @@ def drawn(seed: int) -> list[tuple[int, int | None]]:
 
 def agree(events: list[tuple[Any, int | None]]) -> bool:
     """Whether both say the same, with no limit and with several."""
-    order, amounts = numbered(events)
+    found = numbered(events)
+    order, amounts = found.events, found.storages  # bytes in the place of storages
     held = Allocator().replay(events).peak.reserved
     for capacity in (None, *(held * part // 10 for part in range(4, 11))):
         run = Allocator(capacity=capacity).replay(events)

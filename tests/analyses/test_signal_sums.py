@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from botec.analyses.signal import fold
-from botec.analyses.signal.attention import common_of
+from botec.analyses.signal.averages import common_of
 from botec.analyses.signal.particles import Noise
 from botec.analyses.signal.pointwise import drawn
 from botec.analyses.signal.sources import matched_to, moments_of

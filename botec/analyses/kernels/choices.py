@@ -173,12 +173,17 @@ class Settled:
         }
 
 
+def somewhere(stream: Stream) -> dict[str, int]:
+    """A point at which a stream holds."""
+    regime = stream.regime
+    first: Mapping[str, int] = regime.fitted[0] if regime.fitted else {}
+    return {**regime.least, **regime.fixed, **first}
+
+
 @cache
 def settled(stream: Stream) -> Settled:
     """Which kernels of a stream choose alike everywhere, found once."""
-    regime = stream.regime
-    first: Mapping[str, int] = regime.fitted[0] if regime.fitted else {}
-    point = {**regime.least, **regime.fixed, **first}
+    point = somewhere(stream)
     if not point:
         return Settled({}, tuple(ruled(stream)))
     tried = {place: fixed_script(stream, place, point) for place in ruled(stream)}

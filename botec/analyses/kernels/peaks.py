@@ -14,7 +14,7 @@ from typing import Any
 
 from botec.analyses.envelope import upper_envelope
 from botec.analyses.evaluate import largest, largest_at
-from botec.analyses.kernels.choices import Script, cells, settled
+from botec.analyses.kernels.choices import Script, cells, settled, somewhere
 from botec.analyses.kernels.weaving import Occurrence, Weaving, woven
 from botec.analyses.memory import live_of, peak_envelope, row_of
 from botec.ops.cuda.look import GIVE, HOST, OUT, TAKE
@@ -39,10 +39,8 @@ class Parted:
 @cache
 def parted(stream: Stream) -> Parted:
     """A stream in its parts, made once."""
-    regime, known = stream.regime, settled(stream)
-    first: Mapping[str, int] = regime.fitted[0] if regime.fitted else {}
-    point = {**regime.least, **regime.fixed, **first}
-    weaving = Weaving(stream, known.at(stream, point), frozenset(known.open))
+    known = settled(stream)
+    weaving = Weaving(stream, known.at(stream, somewhere(stream)), frozenset(known.open))
     base = weaving.woven()
     return Parted(base, alive_after(base, weaving.occurrences))
 

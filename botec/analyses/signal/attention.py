@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from botec.analyses.signal.averages import clamp, evenness, fresh
+from botec.analyses.signal.averages import clamp, common_of, evenness, fresh
 from botec.analyses.signal.book import Outcome, rule
 from botec.analyses.signal.linear import matched_whole
 from botec.analyses.signal.moves import reordered
@@ -170,13 +170,6 @@ def averaged(
     found[row, EXAMPLE] = found[EXAMPLE, row] = low
     profile = profile.reshape((1,) * (len(shape) - profile.ndim) + profile.shape)
     return found, profile
-
-
-def common_of(moments: Any, along: int, count: int) -> tuple[float, float]:
-    """The second moment of ``count`` entries and what two of them share, which is -1/(count - 1) of
-    it or more, as their sum has a second moment too: what is drawn may be a little less."""
-    q = float(moments[0, 0])
-    return q, max(float(moments[0, along]), -q / max(count - 1, 1))
 
 
 def built(run: Any, moments: Any, rows: Any, shape: Any, roles: Any, spread: float) -> Value:

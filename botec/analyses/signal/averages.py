@@ -25,6 +25,13 @@ def evenness(profile: Any, *units: int | None) -> float:
     return float(((profile**0.5).mean(axes) ** 2).mean())
 
 
+def common_of(moments: Any, along: int, count: int) -> tuple[float, float]:
+    """The second moment of ``count`` entries and what two of them share, which is -1/(count - 1) of
+    it or more, as their sum has a second moment too: what is drawn may be a little less."""
+    q = float(moments[0, 0])
+    return q, max(float(moments[0, along]), -q / max(count - 1, 1))
+
+
 def pair_mean(
     moments: Any, counts: Mapping[str, int], differing: str = "", even: float = 1.0
 ) -> float:

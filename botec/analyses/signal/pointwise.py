@@ -320,8 +320,9 @@ def pulled(
         return {}
     parts = matched(gradient, value)
     found: dict[str, list[Part]] = {}
+    ends = ends_at(given, value)
     for row, part in zip(rows, parts, strict=True):
-        for name, one in pulled_part(run, call, row, part, ends_at(given, value)).items():
+        for name, one in pulled_part(run, call, row, part, ends).items():
             found.setdefault(name, []).append(one)
     out = {}
     for name, many in found.items():

@@ -71,7 +71,8 @@ def matched_to(z: Any, wanted: Any) -> Any:
     positions share by chance would count once for each pair of them."""
     import numpy
 
-    own = [r for r in range(4) if not any(numpy.array_equal(z[r], z[s]) for s in range(r))]
+    first = [next(s for s in range(4) if numpy.array_equal(z[r], z[s])) for r in range(4)]
+    own = sorted(set(first))
     try:
         now = numpy.linalg.cholesky(z[own] @ z[own].T / z.shape[1])
         lower = numpy.linalg.cholesky(wanted[numpy.ix_(own, own)])
@@ -79,9 +80,7 @@ def matched_to(z: Any, wanted: Any) -> Any:
         size = math.sqrt(float((z[0] ** 2).mean()))
         return z * math.sqrt(wanted[0, 0]) / size if size > 0 else z
     turned = lower @ numpy.linalg.solve(now, z[own])
-    return turned[
-        [own.index(next(s for s in own if numpy.array_equal(z[r], z[s]))) for r in range(4)]
-    ]
+    return turned[[own.index(s) for s in first]]
 
 
 def both(index: Value) -> Sequence[tuple[str, int]]:
