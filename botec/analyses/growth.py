@@ -170,7 +170,7 @@ def sections(
         return (*found, Section("Growth", (Text(text),)))
     growing, whole = passings(program, known=known), growth_table(program, known)
     why = f"{program.why or 'no formula: the traced point is all that is known'}."
-    terms: tuple[Part, ...] = (whole, Text(CONVENTION), *chosen(program, figures))
+    terms: tuple[Part, ...] = (whole, Text(CONVENTION, always=True), *chosen(program, figures))
     terms += term_table(program, known)
     found.append(Section("Growth", terms if whole.rows else (Text(why),)))
     for name in program.dimensions:
@@ -188,7 +188,7 @@ def chosen(program: Program, figures: Mapping[str, Figure]) -> tuple[Text, ...]:
     """What formulas of the peak leave open where kernels take memory by size."""
     if "memory.peak" not in figures or not any(one.kernels for one in program.streams):
         return ()
-    return (Text(CHOICES),)
+    return (Text(CHOICES, always=True),)
 
 
 def growth_table(program: Program, known: Mapping[str, Known]) -> Table:
@@ -201,7 +201,7 @@ def growth_table(program: Program, known: Mapping[str, Known]) -> Table:
             leads = terms_text(leading(polys, names))
             rows.append((one.key, growth_words(polys, names), exponents(polys, names), leads))
     heads = (Column("figure"), Column("grows as"), Column("exponents"), Column("leading terms"))
-    return Table(f"For {widest.regime}", heads, tuple(rows))
+    return Table(f"For {widest.regime}", heads, tuple(rows), always=True)
 
 
 def term_table(program: Program, known: Mapping[str, Known]) -> tuple[Table, ...]:
@@ -346,12 +346,12 @@ def regimes(program: Program, known: Mapping[str, Known]) -> tuple[Text, ...]:
     found: list[Text] = []
     for stream in program.streams[1:]:
         lines = [
-            Text(f"{one.key} = {formula_text(one.of(stream))}", "formula")
+            Text(f"{one.key} = {formula_text(one.of(stream))}", "formula", always=True)
             for one in known.values()
             if differs(one, stream, widest)
         ]
         same = "" if lines else " the formulas are the same"
-        found += [Text(f"For {stream.regime}{':' if lines else same + '.'}"), *lines]
+        found += [Text(f"For {stream.regime}{':' if lines else same + '.'}", always=True), *lines]
     return tuple(found)
 
 

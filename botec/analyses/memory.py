@@ -7,6 +7,7 @@ thousands.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -16,7 +17,7 @@ from botec.analyses.envelope import LARGEST, exact, outermost, table_of
 from botec.analyses.evaluate import by_stream
 from botec.analyses.kernels.choices import representative
 from botec.analyses.kernels.weaving import woven
-from botec.poly import Monomial, Poly, as_poly, at, plain
+from botec.poly import Monomial, Poly, as_poly, at, plain, summed
 from botec.program import BIRTH, DEATH, OP, PHASE, PHASES, ROLES, Program, Storage, Stream
 
 MOST_KNOWN = 64  # streams whose sizes are kept apart
@@ -114,23 +115,23 @@ class Memory:
         alive = (self.stream.storages[number] for number in self.fullest.alive)
         return (plain(sum((as_poly(s.bytes) for s in alive if s.role == role), as_poly(0))),)
 
-    def states(self) -> int:
-        """Bytes of weights and buffers, a gradient for each trained weight, and the optimizer's."""
+    def states(self) -> Any:
+        """Bytes of weights and buffers, a gradient for each trained weight, and the optimizer's, as
+        a formula."""
         trained = (one for one in self.program.parameters if one.trainable)
         gradients = sum(at(one.tensor.bytes, {}) for one in trained)
-        rows = zip(self.stream.storages, self.sizes, strict=True)
-        kept = sum(size for storage, size in rows if storage.role == "optimizer")
-        return weight_bytes(self.program) + gradients + kept
+        kept = Counter(one.bytes for one in self.stream.storages if one.role == "optimizer")
+        return weight_bytes(self.program) + gradients + summed(kept)
 
-    def outputs(self) -> int:
-        """Bytes of everything an op of the forward pass gives out for the batch."""
-        found, forward = 0, False
+    def outputs(self) -> Any:
+        """Bytes of everything an op of the forward pass gives out for the batch, as a formula."""
+        found, forward = Counter[Any](), False
         for kind, index, _ in self.stream.events():
             if kind == PHASE:
                 forward = index == PHASES.index("forward")
             elif forward and kind == BIRTH and self.stream.storages[index].name != "workspace":
-                found += self.sizes[index]
-        return found
+                found[self.stream.storages[index].bytes] += 1
+        return summed(found)
 
     def saved(self) -> Any:
         """Bytes kept from the forward pass for the backward pass, as a formula."""
@@ -213,7 +214,7 @@ def owner_of(program: Program, storage: Storage) -> int:
     if "." not in storage.name:
         return storage.scope
     path = storage.name.rsplit(".", 1)[0]
-    return program.scopes.index(path) if path in program.scopes else storage.scope
+    return program.places.get(path, storage.scope)
 
 
 def weight_bytes(program: Program) -> int:

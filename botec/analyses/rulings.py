@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botec.analyses.count import Counts
 from botec.analyses.figures import Answers, why_not_twice
+from botec.analyses.spelled import Spelled
 from botec.analyses.vocabulary import Vocabulary
 from botec.poly import at
 from botec.report import Figure
@@ -44,76 +46,101 @@ def rulings(
 ) -> Iterator[Ruling]:
     """Every rule whose words are all known of the network, in the book's order."""
     words = Vocabulary(answers)
+    for rule, values, title, count in applying(words, figures, rules):
+        given = rule(*values)
+        why = difference(rule, given, count, words)
+        yield Ruling(rule, lettered(rule, values), given, title, count, why)
+
+
+def spelled(
+    answers: Answers, counts: Counts, figures: Mapping[str, Figure], rules: Mapping[str, Rule]
+) -> Iterator[Ruling]:
+    """The same as formulas of a stream's counts, its numbers being texts in which figures stand by
+    their keys."""
+    words = Vocabulary(answers, counts)
+    for rule, values, title, count in applying(words, figures, rules):
+        given: Any = rule(*(Spelled(str(value)) for value in values))
+        yield Ruling(rule, lettered(rule, values), given, title, count)
+
+
+def applying(
+    words: Vocabulary, figures: Mapping[str, Figure], rules: Mapping[str, Rule]
+) -> Iterator[tuple[Rule, list[Any], str, Any]]:
+    """The rules that apply: what their words are, and the title and count of what is beside."""
     for rule in rules.values():
         if not rule.beside:
             continue
         values = [words[word] for word in rule.parameters]
         counted = beside(rule.beside, words, figures)
-        if counted is None or any(value is None for value in values):
-            continue
-        title, count = counted
-        given = rule(*values)
-        letters = dict(zip(rule.where or rule.parameters, values, strict=True))
-        yield Ruling(rule, letters, given, title, count, difference(rule, given, count, words))
+        if counted is not None and all(value is not None for value in values):
+            yield rule, values, *counted
 
 
-def beside(
-    key: str, words: Vocabulary, figures: Mapping[str, Figure]
-) -> tuple[str, float | int] | None:
+def lettered(rule: Rule, values: list[Any]) -> dict[str, Any]:
+    """The values of a rule's letters."""
+    return dict(zip(rule.where or rule.parameters, values, strict=True))
+
+
+def beside(key: str, words: Vocabulary, figures: Mapping[str, Figure]) -> tuple[str, Any] | None:
     """Title and count of the figure a rule stands beside; ``None`` where this network has none."""
     if key in figures:
         counted = figures[key].counted
         if counted is None or counted.value is None:
             return None
-        return figures[key].title, counted.value
+        return figures[key].title, Spelled(key) if words.formal else counted.value
     if key in COUNTS:
         return COUNTS[key](words)
     return None
 
 
-def attention_flops(words: Vocabulary) -> tuple[str, int] | None:
+def attention_flops(words: Vocabulary) -> tuple[str, Any] | None:
     """Operations of the forward pass's fused attention."""
-    kinds = words.answers.here.by_kind("flops", ("forward",))
+    kinds = words.counts.by_kind("flops", ("forward",))
     if "attention" not in kinds:
         return None
-    return "operations of attention, forward", at(kinds["attention"].value, words.program.asked)
+    return "operations of attention, forward", words.here(kinds["attention"].value)
 
 
-def peak_to_infer(words: Vocabulary) -> tuple[str, int] | None:
+def peak_to_infer(words: Vocabulary) -> tuple[str, Any] | None:
     """The peak of inference in numbers of the weights' type."""
     return None if words.program.setting.train else peak_numbers(words)
 
 
-def peak_to_train(words: Vocabulary) -> tuple[str, int] | None:
+def peak_to_train(words: Vocabulary) -> tuple[str, Any] | None:
     """The peak of training in numbers of the weights' type."""
     return peak_numbers(words) if words.program.setting.train else None
 
 
-def peak_numbers(words: Vocabulary) -> tuple[str, int] | None:
-    size, peak = words.item_bytes, words.answers.memory.fullest.bytes
-    return ("memory peak in numbers", peak // size) if size else None
+def peak_numbers(words: Vocabulary) -> tuple[str, Any] | None:
+    size = words.item_bytes
+    return ("memory peak in numbers", words.peak // size) if size else None
 
 
-def kept_numbers(words: Vocabulary) -> tuple[str, int] | None:
+def kept_numbers(words: Vocabulary) -> tuple[str, Any] | None:
     """The numbers that Adam or its kin keeps."""
-    kept = words.answers.memory.by_role().get("optimizer")
-    if not words.item_bytes or not kept or not words.two_averages:
+    if not words.item_bytes or not words.kept or not words.two_averages:
         return None
-    return "numbers the optimizer keeps", kept // words.item_bytes
+    return "numbers the optimizer keeps", words.kept // words.item_bytes
 
 
-def states(words: Vocabulary) -> tuple[str, int] | None:
+def states(words: Vocabulary) -> tuple[str, Any] | None:
     """Weights, gradients and optimizer states together."""
     if not words.program.setting.train:
         return None
-    return "weights, gradients and optimizer states", words.answers.memory.states()
+    return "weights, gradients and optimizer states", words.states
 
 
-def beside_states(words: Vocabulary) -> tuple[str, int] | None:
+def beside_states(words: Vocabulary) -> tuple[str, Any] | None:
     """What of the peak is neither weight, gradient nor state."""
-    kept = states(words)
-    rest = words.answers.memory.fullest.bytes - kept[1] if kept else 0
-    return ("the peak beside weights, gradients and states", rest) if rest > 0 else None
+    if not words.program.setting.train:
+        return None
+    rest = words.peak - words.states
+    return ("the peak beside weights, gradients and states", rest) if positive(rest) else None
+
+
+def positive(rest: Any) -> bool:
+    """Whether there is a rest; of a formula nobody knows before sizes are known."""
+    return isinstance(rest, Spelled) or rest > 0
 
 
 COUNTS = {

@@ -23,6 +23,8 @@ Columns: TypeAlias = list[tuple[str, tuple[str, ...]]]  # measures and the phase
 Rows: TypeAlias = tuple[tuple[str, ...], ...]
 
 KINDS, MODULES = "work.kind", "work.module"  # tables that a page works out anew
+CAUSAL = "work.causal"  # a text that a page tells anew
+HALVED = "With causal attention at the half it needs: {} multiplications."
 CONVENTION = (
     "Multiplications are scalar multiply-adds of matrix products, convolutions and what reduces "
     "to them (attention, recurrent cells, einsum). Operations (flops) count 2 for each "
@@ -47,7 +49,8 @@ def sections(answers: Answers, keys: Iterable[str]) -> tuple[Section, ...]:
     missing = missing_table(answers)
     if missing:
         found.append(Section("Not counted", (missing,)))
-    found.append(Section("Convention", (Text(CONVENTION), *causal_text(answers))))
+    about = Text(CONVENTION, always=True)
+    found.append(Section("Convention", (about, *causal_text(answers))))
     return tuple(found)
 
 
@@ -210,7 +213,13 @@ def causal_text(answers: Answers) -> tuple[Text, ...]:
     if discounted is None:
         return ()
     value = at(discounted, answers.program.asked)
-    return (Text(f"With causal attention at the half it needs: {value:,} multiplications."),)
+    return (Text(HALVED.format(f"{value:,}"), key=CAUSAL),)
+
+
+def causal_saying(counts: Counts, phases: tuple[str, ...]) -> dict[str, str]:
+    """The same as a page tells it, by its key; nothing where nothing attends causally."""
+    formula = counts.without_causal_half(phases)
+    return {} if formula is None else {CAUSAL: HALVED.format(f"{{{formula}|,0}}")}
 
 
 def cell(answers: Answers, total: Total | None) -> Any:

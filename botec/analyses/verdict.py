@@ -9,7 +9,7 @@ from botec.analyses.cache import cache_figures
 from botec.analyses.figures import Answers, maximum, memory_rule
 from botec.analyses.fit import Fit, device_figures, where_seen
 from botec.analyses.memory import weight_bytes
-from botec.analyses.memory_rules import memory_rules
+from botec.analyses.memory_rules import rule_table
 from botec.analyses.reserve import estimated
 from botec.analyses.standing import memory_section, standing_table
 from botec.analyses.timeline import picture
@@ -133,18 +133,9 @@ def with_standing(section: Section, answers: Answers) -> Section:
 
 
 def rule_section(answers: Answers) -> tuple[Section, ...]:
-    """What rules of thumb say of the peak, and how far they are off on this model."""
-    rows = tuple(
-        (one.rule.name, one.given, one.counted, f"{one.error:+.0%}", one.title)
-        for one in memory_rules(answers)
-    )
-    if not rows:
-        return ()
-    columns = (
-        Column("rule"), Column("rule gives", "B"), Column("counted", "B"), Column("error"),
-        Column("of"),
-    )  # fmt: skip
-    return (Section("Rules of thumb", (Table("Beside the count", columns, rows),)),)
+    """What rules of thumb say of the peak."""
+    table = rule_table(answers)
+    return (Section("Rules of thumb", (table,)),) if table else ()
 
 
 def verdict(fit: Fit, title: str) -> str:

@@ -10,31 +10,47 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from botec.analyses.count import parameter_count
-from botec.analyses.figures import TWO_AVERAGES, Answers, tokens_of
-from botec.analyses.memory import weight_bytes
+from botec.analyses.count import Counts, parameter_count
+from botec.analyses.figures import TWO_AVERAGES, Answers, token_sizes
+from botec.analyses.memory import Memory, weight_bytes
+from botec.analyses.spelled import Spelled
 from botec.calls import ITEM_BYTES, Call, Tensor
 from botec.ops.attention import operands
 from botec.ops.facts import kind_of
-from botec.poly import at
+from botec.poly import as_poly, at, plain, product, symbol
 from botec.program import Parameter
 
 
 class Vocabulary:
-    """Every word as an attribute: a number at the asked point, or ``None`` where there is none."""
+    """Every word as an attribute: a number at the asked point, or ``None`` where there is none.
 
-    def __init__(self, answers: Answers) -> None:
+    With the counts of a stream every word is a formula of that stream.
+    """
+
+    def __init__(self, answers: Answers, formal: Counts | None = None) -> None:
         self.answers = answers
         self.program = answers.program
+        self.formal = formal is not None
+        self.counts = formal or answers.here
 
     def __getitem__(self, word: str) -> Any:
         """The number for a word; ``None`` for one that is unknown, or has no single answer."""
         return getattr(self, word, None) if not word.startswith("_") else None
 
+    def here(self, value: Any) -> Any:
+        """A formula at the asked point; as it is where words are formulas."""
+        return value if self.formal else at(value, self.program.asked)
+
+    def size(self, text: str) -> Any:
+        """The size an input's axis was given, by the name of a dimension or in digits."""
+        if text in self.program.asked:
+            return self.here(symbol(text))
+        return int(text) if text.isdigit() else None
+
     @cached_property
-    def forward(self) -> int:
+    def forward(self) -> Any:
         """Multiplications of the forward pass."""
-        return self.answers.here.total("multiplications", ("forward",)).at(**self.program.asked)
+        return self.here(self.counts.total("multiplications", ("forward",)).value)
 
     @cached_property
     def parameters(self) -> int:
@@ -52,22 +68,27 @@ class Vocabulary:
         return weight_bytes(self.program)
 
     @cached_property
-    def tokens(self) -> int | None:
+    def tokens(self) -> Any:
         """Rows of token numbers in the batch."""
-        return tokens_of(self.program) or None
+        return product(map(self.size, token_sizes(self.program))) if self.reads_tokens else None
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the network reads rows of token numbers."""
+        return bool(token_sizes(self.program))
 
     @cached_property
-    def examples(self) -> int | None:
+    def examples(self) -> Any:
         """The first size of the first input."""
         first = next(iter(self.program.setting.inputs), "")
-        size = first.partition("=")[2].partition(":")[0].partition(",")[0]
-        return self.program.asked.get(size) or (int(size) if size.isdigit() else None)
+        return self.size(first.partition("=")[2].partition(":")[0].partition(",")[0])
 
     @cached_property
-    def sequence(self) -> int | None:
+    def sequence(self) -> Any:
         """Tokens of one example."""
-        whole = self.tokens and self.examples
-        return self.tokens // self.examples if whole and self.tokens and self.examples else None
+        if not (self.tokens and self.examples):
+            return None
+        return plain(as_poly(self.tokens) // self.examples)
 
     @cached_property
     def item_bytes(self) -> int | None:
@@ -103,9 +124,33 @@ class Vocabulary:
         return self.examples if self.program.setting.train else None
 
     @cached_property
-    def outputs_of_one(self) -> int | None:
+    def outputs_of_one(self) -> Any:
         """Bytes all ops of the forward pass make for one example."""
-        return self.answers.memory.outputs() // self.examples if self.examples else None
+        if not self.examples:
+            return None
+        made = self.here(self.memory.outputs())
+        return (Spelled(str(made)) if self.formal else made) // self.examples
+
+    @property
+    def memory(self) -> Memory:
+        """The timeline of the stream the words are of, without what kernels take inside an op."""
+        return Memory(self.program, self.counts.stream, {})
+
+    @property
+    def peak(self) -> Any:
+        """The memory peak."""
+        return Spelled("memory.peak") if self.formal else self.answers.memory.fullest.bytes
+
+    @property
+    def kept(self) -> Any:
+        """What the optimizer keeps of the peak."""
+        kept = self.answers.memory.by_role().get("optimizer")
+        return Spelled("memory.peak.optimizer") if self.formal and kept else kept
+
+    @property
+    def states(self) -> Any:
+        """Bytes of weights, gradients and optimizer states together."""
+        return self.here(self.memory.states())
 
     # -- fully connected layers of one width ---------------------------------------------------
 
@@ -128,14 +173,14 @@ class Vocabulary:
     @property
     def plain(self) -> bool:
         """Nothing but matrices and vectors, and every product one of matrices."""
-        kinds = set(self.answers.here.by_kind("multiplications", ("forward",)))
+        kinds = set(self.counts.by_kind("multiplications", ("forward",)))
         others = any(len(p.tensor.shape) > 2 for p in self.program.parameters)
         working = {kind for kind in kinds if self.works(kind)}
         return not others and bool(self.matrices) and working == {"matmul"}
 
     def works(self, kind: str) -> bool:
-        total = self.answers.here.by_kind("multiplications", ("forward",))[kind]
-        return bool(at(total.value, self.program.asked))
+        total = self.counts.by_kind("multiplications", ("forward",))[kind]
+        return bool(self.here(total.value))
 
     # -- attention -----------------------------------------------------------------------------
 
@@ -172,7 +217,7 @@ class Vocabulary:
     def attending(self) -> list[tuple[Call, int]]:
         """Attention calls on four axes (examples, heads, tokens, width) and how often they are."""
         found = []
-        for line in self.answers.here.lines:
+        for line in self.counts.lines:
             if line.phase == "forward" and kind_of(line.call) == "attention":
                 shapes = [self.sizes(one) for one in operands(line.call)[:2]]
                 if {len(shape) for shape in shapes} != {4} or shapes[0][2] != shapes[1][2]:
@@ -180,9 +225,9 @@ class Vocabulary:
                 found.append((line.call, line.times))
         return found
 
-    def sizes(self, tensor: Tensor) -> list[int]:
-        """A tensor's shape at the asked point."""
-        return [at(size, self.program.asked) for size in tensor.shape]
+    def sizes(self, tensor: Tensor) -> list[Any]:
+        """A tensor's shape."""
+        return [self.here(size) for size in tensor.shape]
 
     # -- what is looked up ---------------------------------------------------------------------
 
@@ -196,7 +241,7 @@ class Vocabulary:
 
     def tables(self) -> Iterator[str]:
         """Modules whose forward is a look-up by numbers."""
-        for line in self.answers.here.lines:
+        for line in self.counts.lines:
             if line.phase == "forward" and line.call.op == "aten.embedding":
                 yield self.program.scopes[line.scope]
 

@@ -185,7 +185,8 @@ def elsewhere(asked: Fit, target: Device) -> Section:
     )
     columns = (Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"))
     text = "Devices of the same generation of kernels; without --device, fit asks all."
-    return Section("Where else it fits", (Text(text), Table("", columns, rows, key=ELSEWHERE)))
+    about = Text(text, always=True)
+    return Section("Where else it fits", (about, Table("", columns, rows, key=ELSEWHERE)))
 
 
 def catalogue() -> list[Device]:

@@ -91,7 +91,8 @@ class Table:
 
     Cells are texts, raw numbers in the column's unit, or ``None`` for unknown. ``key`` is its name
     among :class:`Formulas`' tables, where a page can work it out anew: the ``largest_first`` by
-    its last column, no more than ``most`` rows, and one of ``rest`` for the others.
+    its last column, no more than ``most`` rows, and one of ``rest`` for the others. What is so
+    ``always``, whatever sizes were asked, needs no key.
     """
 
     title: str
@@ -102,6 +103,7 @@ class Table:
     largest_first: bool = False
     most: int = 0
     rest: tuple[str, ...] = ()
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,12 +217,14 @@ class Fields:
 class Text:
     """A sentence or a few; ``kind`` is "note" (default), "formula" or "warning".
 
-    ``key`` is its name among the texts that a page can tell anew.
+    ``key`` is its name among the texts that a page can tell anew; what is so ``always``, whatever
+    was asked, needs none.
     """
 
     text: str
     kind: str = "note"
     key: str = ""
+    always: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Formulas:
     the rows that a :class:`Work` sums up: class, type, phase, module, how often, and the formulas
     of its operations, its bytes, and the bytes it makes anew. Of the ``cases`` one holds: the first
     of those with the largest formula.
+
+    ``rules`` are what rules of thumb give, by the key of the figure they stand beside, and
+    ``texts`` are told with numbers in them, as :class:`Saying` has them. In these and in tables a
+    figure can stand by its key.
     """
 
     text: str
@@ -46,6 +50,8 @@ class Formulas:
     tables: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     calls: tuple[tuple[str, str, str, str, int, str, str, str], ...] = ()
     cases: tuple[Case, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def formulas_data(
         "tables": {key: words.table(table) for key, table in one.tables.items()},
         "calls": [rows.setdefault(row, len(rows)) for row in one.calls],
         "cases": [case_data(case, words) for case in one.cases],
+        "rules": {key: words.place(text) for key, text in one.rules.items()},
+        "texts": {key: words.place(text) for key, text in one.texts.items()},
     }
 
 
@@ -84,7 +86,7 @@ def trials_data(one: Trials, report: Report) -> dict[str, Any]:
 
 def answered(report: Report) -> set[str]:
     """The keys of tables and texts that a page can tell anew."""
-    known = {key for one in report.formulas for key in one.tables}
+    known = {key for one in report.formulas for key in (*one.tables, *one.texts)}
     for case in (case for one in report.formulas for case in one.cases):
         known |= {*case.tables, *case.texts}
     along = {

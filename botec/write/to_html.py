@@ -146,7 +146,8 @@ def part_view(part: Any, report: Report, pictures: list[dict[str, Any]]) -> Iter
         yield {"kind": "figures", "rows": rows, "has": has}
     elif isinstance(part, Text):
         key = part.key if part.key in answered(report) else ""
-        yield {"kind": "text", "text": part.text, "mood": part.kind, "key": key}
+        yield {"kind": "text", "text": part.text, "mood": part.kind, "key": key,
+               "always": part.always}  # fmt: skip
     elif isinstance(part, (Picture, Layers)):
         pictures.append(drawing(part))
         yield {"kind": "picture", "number": len(pictures) - 1, "title": part.title,
@@ -223,6 +224,7 @@ def table_view(table: Table) -> dict[str, Any]:
         "kind": "table", "title": table.title, "heads": table.columns, "key": table.key,
         "rows": rows, "total": total, "rest": rest_of(table),
         "largest_first": table.largest_first, "most": table.most, "others": json.dumps(table.rest),
+        "always": table.always,
     }  # fmt: skip
 
 

@@ -36,6 +36,10 @@ class Opened:
         """The figure as it is, every digit of it."""
         return self.page.locator(f'td[data-key="{key}"]').first.get_attribute("data-raw")
 
+    def rule(self, key: str) -> str | None:
+        """What the rule beside a figure gives, every digit of it."""
+        return self.page.locator(f'td[data-rule="{key}"]').first.get_attribute("data-raw")
+
     def rows(self, key: str) -> list[list[str]]:
         """The rows of a table, the total last: numbers as they are, other cells as they read."""
         return self.page.eval_on_selector(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from write.in_browser import Opened, disagreements, needed
+from write.in_browser import Opened, agree, disagreements, needed
 
 import botec
 from botec.analyses.count import count
@@ -73,6 +73,54 @@ def test_a_choice_gives_the_numbers_of_the_command(
     wanted = as_object(report)["figures"]
     for key in ("multiplications.step", "flops.optimizer", "bytes.step", "memory.peak"):
         assert opened.raw(key) == str(wanted[key]["counted"]["value"]), key
+
+
+def with_rules(report: dict[str, Any]) -> dict[str, Any]:
+    """What rules give beside the figures that have one."""
+    figures = report["figures"].items()
+    return {key: figure["rule"]["value"] for key, figure in figures if figure["rule"]}
+
+
+@pytest.mark.parametrize("size", [1, 33])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_rules_give_the_numbers_of_the_command(opened: Opened, size: int, precision: str) -> None:
+    opened.give('[data-choose="precision"]', precision)
+    opened.give('[data-type="B"]', str(size))
+    rules = with_rules(as_object(botec.estimate(MODEL, B=size, precision=precision)))
+    assert len(rules) == 3
+    assert {key: opened.rule(key) for key in rules} == {key: str(one) for key, one in rules.items()}
+    assert opened.page.locator("td[data-rule].stale").count() == 0
+
+
+SPEAKER = "transformers:gpt2?n_layer=1,n_embd=16,n_head=2,vocab_size=50"
+
+
+@pytest.fixture(scope="module")
+def inferred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a language model's inference."""
+    path = tmp_path_factory.mktemp("inferred") / "page.html"
+    for_page(SPEAKER, told=str, B=2, S=8, train=False).save(str(path))
+    return path
+
+
+@pytest.mark.parametrize(("examples", "tokens"), [(1, 8), (3, 5), (64, 1024)])
+def test_the_cache_of_a_language_model_follows(
+    browser: Any, inferred: Path, examples: int, tokens: int
+) -> None:
+    """Its cache, its rules (tokens and a float among them) and what causal attention needs."""
+    opened = Opened(browser, inferred)
+    opened.give('[data-type="B"]', str(examples))
+    opened.give('[data-type="S"]', str(tokens))
+    report = as_object(botec.estimate(SPEAKER, B=examples, S=tokens, train=False))
+    cache = report["figures"]["memory.kv_cache"]["counted"]["value"]
+    assert opened.raw("memory.kv_cache") == str(cache) == str(2 * 4 * 16 * examples * tokens)
+    rules = with_rules(report)
+    assert {*rules} == {"flops.forward", "memory.peak"}
+    assert all(agree(opened.rule(key), one) for key, one in rules.items())
+    halved = report["sections"][-1]["parts"][1]["text"]
+    assert opened.page.locator('[data-text="work.causal"]').inner_text() == halved
+    assert opened.said == []
+    opened.page.close()
 
 
 @pytest.mark.parametrize("seed", range(4))

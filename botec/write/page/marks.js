@@ -33,7 +33,7 @@ const botecMarks = (page) => {
   function tell(moved) {
     for (const text of all("main > section > p")) mark(text, moved && text.classList.contains("stale"));
     for (const table of all("main table:not(.figures)")) {
-      if (table.closest("figure") || table.closest("[data-rest]")) continue;
+      if (table.closest("figure") || table.closest("[data-rest]") || "always" in table.dataset) continue;
       if (!table.dataset.table) table.classList.toggle("stale", moved);
       const wide = table.closest(".wide");
       mark(table, moved && table.classList.contains("stale"), "", (tag) => wide.before(tag));

@@ -36,24 +36,34 @@
     return { ...device, ...Object.fromEntries(own.filter(([, number]) => number !== null)) };
   }
 
+  // What formulas in which figures, too, stand by their keys may name; what is known from to is unknown there.
+  const namesOf = (figures) => ({
+    ...UNKNOWN, ...Object.fromEntries(Object.entries(figures).map(([key, one]) => [key, Array.isArray(one) ? null : one])), ...botecFormula.sizes(point),
+  });
+  const named = (text) => botecFormula.value(text, now.names);
+
   // Every figure and every table there is a formula for; what has none here is unknown.
   function worked() {
-    const found = regime(), figures = {}, tables = {}, texts = {};
+    const found = regime(), figures = {}, tables = {}, texts = {}, rules = {}, spelled = {};
     const tabled = (table) => () => data.tables[table].map((row) => data.rows[row].map((text) => data.texts[text]));
     if (found) {
-      for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
       const own = standing(found);
+      Object.assign(spelled, found.values, own.values);
+      for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
       for (const [key, table] of Object.entries({ ...found.tables, ...own.tables })) tables[key] = tabled(table);
       for (const [key, text] of Object.entries(own.values)) figures[key] = value(data.texts[text]);
-      for (const [key, text] of Object.entries(own.texts)) texts[key] = data.texts[text];
+      for (const [key, text] of Object.entries(found.texts)) texts[key] = () => botecNumber.filled({ text: data.texts[text] }, [now.names], short);
+      for (const [key, text] of Object.entries(own.texts)) texts[key] = () => data.texts[text];
+      for (const [key, text] of Object.entries(found.rules)) rules[key] = data.texts[text];
     }
-    if (data.trials.length) return { ...onDevice(place, point, figures), tables, texts, found };
-    if (!found || !data.work) return { figures, tables, texts, found };
+    const told = { tables, texts, rules, spelled, found };
+    if (data.trials.length) return { ...onDevice(place, point, figures), ...told };
+    if (!found || !data.work) return { figures, ...told };
     const refused = !data.work.devices[place].precisions.includes(chosen.precision ?? data.work.devices[place].precisions[0]);
-    if (refused) return { figures: {}, tables, texts, refused };
+    if (refused) return { ...told, figures: {}, rules: {}, spelled: {}, found: null, refused };
     const calls = found.calls.map((row) => data.calls[row]);
     const sums = botecSums.answers(data.work, constants(), calls, data.texts, point, figures);
-    return { figures: { ...figures, ...sums.figures }, tables, texts, found, sums, ends: [{ ...sums.known, place }] };
+    return { ...told, figures: { ...figures, ...sums.figures }, sums, ends: [{ ...sums.known, place }] };
   }
 
   // Of the moments that can be the peak the one that is: the first with the largest formula.
@@ -101,10 +111,11 @@
   // One value where both ends are the same, else both, the smaller first.
   const pair = ([low, high]) => (low === null || high === null ? null : low === high ? low : low < high ? [low, high] : [high, low]);
 
-  let now = { figures: {}, tables: {}, texts: {} };
+  let now = { figures: {}, tables: {}, texts: {}, rules: {}, spelled: {} };
 
   function answer() {
     now = worked();
+    now.names = namesOf(now.figures);
     tell();
     for (const cell of all("[data-key]")) {
       const key = cell.dataset.key;
@@ -115,15 +126,20 @@
       write(cell, now.figures[key] ?? null, data.units[key]);
       cell.classList.toggle("changed", moved());
     }
+    for (const cell of all("[data-rule]")) {
+      const text = now.rules[cell.dataset.rule];
+      cell.classList.toggle("stale", !text && moved());
+      if (text) write(cell, named(text), data.units[cell.dataset.rule]);
+    }
     for (const table of all("table[data-table]")) retell(table);
     for (const text of all("[data-text]")) say(text);
     for (const size of all("[data-size]")) size.textContent = point[size.dataset.size];
     for (const cell of all("tr[data-figure] td.formula")) {
-      const text = now.found && now.found.values[cell.parentElement.dataset.figure];
-      if (text !== undefined && text !== null) cell.textContent = data.texts[text];
-      cell.classList.toggle("stale", moved() && !(text >= 0));
+      const text = now.spelled[cell.parentElement.dataset.figure];
+      if (text !== undefined && cell.textContent) cell.textContent = data.texts[text];
+      cell.classList.toggle("stale", moved() && text === undefined);
     }
-    for (const cell of all(".figures td:not(.count):not(.formula), .figures details, main > section > p:not([data-text])")) {
+    for (const cell of all(".figures td:not(.count):not(.formula):not([data-rule]), .figures details, main > section > p:not([data-text]):not([data-always])")) {
       cell.classList.toggle("stale", moved());
     }
     marks.tell(moved());
@@ -140,6 +156,7 @@
   const answered = new Set(data.formulas.flatMap((one) => Object.keys(one.values)).concat(data.work ? data.work.figures.map(([key]) => key) : [],
     data.trials.flatMap((one) => [...one.keys, ...one.names.map((name) => `fit.largest.${name}`)]), data.formulas.flatMap((one) => one.cases.flatMap((own) => Object.keys(own.values)))));
   const answers = (key) => answered.has(key);
+  const UNKNOWN = Object.fromEntries([...answered].map((key) => [key, null]));
 
   const several = (number, told) => (number === null ? "?" : Array.isArray(number) ? [...new Set(number.map(told))].join(" to ") : told(number));
   function write(cell, number, unit) {
@@ -153,7 +170,7 @@
     const key = text.dataset.text, own = now.texts[key], sayings = data.work && now.ends ? data.work.texts[key] : null;
     const saying = sayings && sayings.find((one) => holdsAbove(botecFormula.value(one.when, now.ends[0])));
     text.classList.toggle("stale", !own && !saying && moved());
-    if (own) text.textContent = own;
+    if (own) text.textContent = own();
     else if (saying) {
       text.textContent = botecNumber.filled(saying, now.ends, short);
       text.className = saying.kind;
@@ -191,7 +208,6 @@
     const found = pair([ends[0], ends.at(-1)].map((one) => botecFormula.value(formula, { ...UNKNOWN, ...one })));
     return formula === "fits" ? (found === null ? "?" : found ? "yes" : "no") : found;
   }
-  const UNKNOWN = Object.fromEntries(data.trials.flatMap((one) => one.keys).concat(data.work ? data.work.figures.map(([key]) => key) : []).map((key) => [key, null]));
 
   function retell(table) {
     const heads = [...table.tHead.rows[0].cells].map((head) => head.dataset.unit);
@@ -201,7 +217,7 @@
     if (!found) return;
     const sums = heads.map(() => null);
     const number = (text, column) => {
-      const known = found.texts && heads[column] ? (text === "" ? null : value(text)) : text;
+      const known = found.texts && heads[column] ? (text === "" ? null : named(text)) : text;
       if (found.texts && heads[column] && known !== null) sums[column] = sums[column] === null ? known : sums[column] + known;
       return known;
     };
