@@ -45,7 +45,7 @@ def answer(asked: Question, options: Mapping[str, Any]) -> Part:
 
         source = initialised(source, name, not isinstance(asked.model, str))
     graph = asked.graph(train=train)
-    weights = real(source, train=train).of(graph)
+    weights = real(source, train=train, once=True).of(graph)
     with hushed():
         run = predict(graph, Executor(), weights)
     rows = layers(run)

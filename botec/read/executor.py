@@ -16,6 +16,7 @@ from botec.calls import Call, Tensor
 from botec.errors import BadInput
 from botec.graph import LOOK, PUT, Graph, places
 from botec.inputs import Input
+from botec.read.draws import built
 from botec.read.given import hushed, silenced
 from botec.read.tape import as_array, source_of
 
@@ -116,15 +117,19 @@ class Real:
         return {number: own[name] for name, number in both.items() if name in own}
 
 
-def real(model: Any, *inputs: Input, train: bool = False, seed: int = 0) -> Real:
+def real(
+    model: Any, *inputs: Input, train: bool = False, seed: int = 0, once: bool = False
+) -> Real:
     """The weights of ``model`` built for real on the CPU, drawn by its own initialisation.
 
-    A module in hand keeps its own weights. Raises :class:`BadInput` for weights without data.
+    They are those that ``torch.manual_seed(seed)`` gives, or, each drawn ``once`` only, others of
+    the same distribution. A module in hand keeps its own weights. Raises :class:`BadInput` for
+    weights without data.
     """
     source = source_of(model, train, inputs)
     with hushed(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = source.build()
+        module = built(source.build, seed) if once else source.build()
     parameters = dict(module.named_parameters())
     buffers = dict(module.named_buffers())
     bare = [name for name, tensor in {**parameters, **buffers}.items() if tensor.is_meta]
