@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from botec.calls import Call, Size, Tensor
@@ -232,6 +233,11 @@ class Program:
     def dimensions(self) -> tuple[str, ...]:
         """The names of the free dimensions, in the order the inputs name them."""
         return tuple(self.asked)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The number of every module, by its path."""
+        return {path: place for place, path in enumerate(self.scopes)}
 
     def stream(self, point: Mapping[str, int] | None = None) -> Stream:
         """The stream that holds at ``point`` (by default the asked one).

@@ -137,11 +137,15 @@ class Counts:
     ) -> dict[Any, Total]:
         """The same sum, parted by the ``group`` of the module that ran the op."""
         wanted = known_phases(phases)
-        groups: dict[Any, list[tuple[Cost, int]]] = {}
+        groups: dict[Any, list[tuple[int, int]]] = {}
         for (index, phase, scope), times in self.occurrences.items():
             if phase in wanted:
-                groups.setdefault(group[scope], []).append((self.told[index], times))
-        return {name: add(rows, measure) for name, rows in groups.items()}
+                groups.setdefault(group[scope], []).append((index, times))
+        sums: dict[tuple[tuple[int, int], ...], Total] = {}  # equal layers do equal work
+        for rows in map(tuple, groups.values()):
+            if rows not in sums:
+                sums[rows] = add(((self.told[index], times) for index, times in rows), measure)
+        return {name: sums[tuple(rows)] for name, rows in groups.items()}
 
     def without_causal_half(self, phases: Iterable[str] = PHASES) -> Any:
         """Multiplications with causal attention at the triangle it needs; ``None`` without any."""

@@ -7,7 +7,7 @@ shifting the dimensions to start at zero), or a convex combination of others is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import comb
 from typing import Any
@@ -158,28 +158,45 @@ def below_two(row: Any, known: Any) -> bool:
     numbers, so that it is certain. (That none is found means nothing.)"""
     import numpy as np
 
-    above = known.astype(float) - row.astype(float)
-    first, second = np.triu_indices(len(known), 1)
-    rise = above[first] - above[second]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turn = -above[second] / rise
-    least = np.where(rise > 0, turn, 0.0).max(axis=1, initial=0.0)
-    most = np.where(rise < 0, turn, 1.0).min(axis=1, initial=1.0)
-    for pair in np.flatnonzero(least <= most):
-        part = round(STEPS * float(least[pair] + most[pair]) / 2)
-        one, other = (known[places[pair]].astype(object) for places in (first, second))
+    for first, second, share in mixtures(known.astype(float) - row.astype(float)):
+        part = round(STEPS * share)
+        one, other = known[first].astype(object), known[second].astype(object)
         if np.all(part * one + (STEPS - part) * other >= STEPS * row.astype(object)):
             return True
     return False
 
 
+def mixtures(rows: Any) -> Iterator[tuple[int, int, float]]:
+    """Pairs of rows with a share of the first (the rest of the second) at which no column of the
+    mixture is below 0, in the middle of all such shares."""
+    import numpy as np
+
+    first, second = np.triu_indices(len(rows), 1)
+    rise = rows[first] - rows[second]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = -rows[second] / rise
+    least = np.where(rise > 0, turn, 0.0).max(axis=1, initial=0.0)
+    most = np.where(rise < 0, turn, 1.0).min(axis=1, initial=1.0)
+    flat = np.any((rise == 0) & (rows[second] < 0), axis=1)
+    for pair in np.flatnonzero((least <= most) & ~flat):
+        yield int(first[pair]), int(second[pair]), float(least[pair] + most[pair]) / 2
+
+
 def winning_weights(row: Any, known: Any) -> Any:
-    """Non-negative weights under which ``row`` beats every known row, or ``None``."""
+    """Non-negative weights under which ``row`` beats every known row, or ``None``.
+
+    Weights on two columns do almost always; a linear programme asks all of them.
+    """
     import numpy as np
 
     difference = known - row
     if bool(np.any(np.all(difference >= 0, axis=1))):
         return None
+    for first, second, share in mixtures(-difference.T):
+        weights = np.zeros(len(row))
+        weights[[first, second]] = share, 1 - share
+        if np.all(difference @ weights < 0):
+            return weights
     from scipy.optimize import linprog
 
     columns = row.shape[0]

@@ -359,10 +359,11 @@ def copies(rows: Rows, stream: Stream) -> Iterator[Storage]:
     """The storages of spliced rows, each a traced one in another module."""
     known: dict[tuple[int, int], Storage] = {}
     for key in zip(rows.source.tolist(), rows.scope_of.tolist(), strict=True):
-        if key not in known:
+        copy = known.get(key)
+        if copy is None:
             one = stream.storages[key[0]]
-            known[key] = Storage(one.bytes, one.role, key[1], one.name)
-        yield known[key]
+            copy = known[key] = Storage(one.bytes, one.role, key[1], one.name)
+        yield copy
 
 
 def joined_rows(before: Stream, rows: Rows) -> list[Any]:

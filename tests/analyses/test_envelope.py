@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from botec.analyses.envelope import not_between, shift, upper_envelope
+from botec.analyses.envelope import mixtures, not_between, shift, upper_envelope, winning_weights
 from botec.poly import Floor, Poly, as_poly, at, symbol
 
 B, S = symbol("B"), symbol("S")
@@ -157,3 +160,28 @@ def test_layers_between_the_first_and_the_last_are_left_out(seed):
     envelope = upper_envelope(polys, least)
     for point in points(seed, least):
         assert max(at(p, point) for p in envelope) == max(at(p, point) for p in polys)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**9), st.integers(2, 6), st.integers(1, 5))
+def test_mixtures_are_nowhere_below_zero(seed: int, rows: int, columns: int) -> None:
+    """Each share offered does, and where no share of a fine grid does, none is offered."""
+    table = np.random.default_rng(seed).integers(-4, 8, (rows, columns)).astype(float)
+    offered = {(first, second): share for first, second, share in mixtures(table)}
+    grid = np.linspace(0, 1, 241)[:, None]
+    for first, second in combinations(range(rows), 2):
+        share = offered.get((first, second))
+        if share is not None:
+            assert np.all(share * table[first] + (1 - share) * table[second] >= -1e-12)
+        elif np.any(np.all(grid * table[first] + (1 - grid) * table[second] >= 0, axis=1)):
+            raise AssertionError((table[first], table[second]))
+
+
+def test_a_win_on_two_dimensions_is_found_without_a_linear_programme() -> None:
+    """The middle row wins where both count alike, and nowhere on one alone."""
+    known = np.array([[10.0, 0.0, 3.0], [0.0, 10.0, 3.0]])
+    row = np.array([6.0, 6.0, 0.0])
+    with patch("scipy.optimize.linprog", side_effect=AssertionError("asked")):
+        weights = winning_weights(row, known)
+    assert np.all(known @ weights < row @ weights)
+    assert weights[2] == 0
