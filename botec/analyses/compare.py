@@ -44,7 +44,8 @@ def rows(reports: Sequence[Report]) -> list[Row]:
         first = next(figure for figure in known if figure is not None)
         values = tuple(None if figure is None else value_of(figure) for figure in known)
         if any(value is not None for value in values):
-            found.append(Row(key, first.title, first.unit, values))
+            title = first.title.replace("of it ", "of the peak: ", 1)
+            found.append(Row(key, title, first.unit, values))
     return found
 
 

@@ -41,7 +41,7 @@ def formulas(program: Program, one_by_one: bool = False) -> tuple[Formulas, ...]
     return tuple(found)
 
 
-def formulas_of(program: Program, stream: Stream, one_by_one: bool) -> Iterator[Formulas]:
+def formulas_of(program: Program, stream: Stream, one_by_one: bool = False) -> Iterator[Formulas]:
     """One stream's figures, with where they hold.
 
     With the memory of a device's kernels in it, the peak has formulas of its own wherever all of

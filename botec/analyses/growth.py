@@ -19,7 +19,7 @@ from botec.analyses.asymptote import (
     terms_text,
 )
 from botec.analyses.crossing import passes
-from botec.analyses.formulas import PEAK, placed
+from botec.analyses.formulas import PEAK, placed, rules_beside
 from botec.analyses.quantities import Known, quantities
 from botec.errors import OutsideRegime
 from botec.poly import Log2, Poly, Symbol, as_poly, at, log2, plain, product, symbol
@@ -217,8 +217,14 @@ def term_table(program: Program, known: Mapping[str, Known]) -> tuple[Table, ...
         if at(whole, point)
     )
     columns = (Column("figure"), Column("term"), Column("is", "1", True), Column("share", "%"))
-    title = ", ".join(f"{name} = {size:,}" for name, size in point.items())
-    return (Table(f"Terms at {title}", columns, cells, key=TERMS),) if cells else ()
+    title, retold = (f"Terms at {text}" for text in place_texts(point))
+    return (Table(title, columns, cells, key=TERMS, retold=retold),) if cells else ()
+
+
+def place_texts(point: Mapping[str, int]) -> tuple[str, str]:
+    """Sizes in words, and as a page tells them anew."""
+    now = ", ".join(f"{name} = {size:,}" for name, size in point.items())
+    return now, ", ".join(f"{name} = {{{name}|,0}}" for name in point)
 
 
 def term_rows(known: Mapping[str, Known], stream: Stream) -> list[tuple[str, str, Poly, Poly]]:
@@ -236,19 +242,22 @@ def term_rows(known: Mapping[str, Known], stream: Stream) -> list[tuple[str, str
 
 def growth_formulas(program: Program, known: Mapping[str, Known]) -> tuple[Formulas, ...]:
     """The figures of a page of growth as formulas, stream by stream, with their terms."""
-    return tuple(
-        placed(
-            stream.regime,
-            {
-                key: formula_text(one.of(stream))
-                for key, one in known.items()
-                if not (stream.kernels and key == PEAK)  # its kernels choose by size
-            },
-            {TERMS: tuple((key, text, str(term), f"100 * ({term}) / ({whole})")
-                          for key, text, term, whole in term_rows(known, stream))},
-        )
-        for stream in program.streams
-    )  # fmt: skip
+    return tuple(growth_of(program, stream, known) for stream in program.streams)
+
+
+def growth_of(program: Program, stream: Stream, known: Mapping[str, Known]) -> Formulas:
+    """One stream's figures, terms and rules."""
+    values = {
+        key: formula_text(one.of(stream))
+        for key, one in known.items()
+        if not (stream.kernels and key == PEAK)  # its kernels choose by size
+    }
+    terms = tuple(
+        (key, text, str(term), f"100 * ({term}) / ({whole})")
+        for key, text, term, whole in term_rows(known, stream)
+    )
+    found = placed(stream.regime, values, {TERMS: terms})
+    return replace(found, rules=rules_beside(program, stream))
 
 
 def sentences(growing: Iterable[Passing]) -> list[str]:
@@ -295,9 +304,10 @@ def decades(program: Program, known: Mapping[str, Known], name: str) -> Table:
         values = [value_at(one, name, size) for one in shown]
         if any(value is not None for value in values):
             rows.append((size, *values))
-    rest = ", ".join(f"{n}={value}" for n, value in program.asked.items() if n != name)
+    rest = {other: size for other, size in program.asked.items() if other != name}
+    title, retold = (f"At {text}" if rest else "" for text in place_texts(rest))
     heads = (Column(name, "1", True), *(Column(one.key, one.unit, True) for one in shown))
-    return Table(f"At {rest}" if rest else "", heads, tuple(rows), key=f"along {name}")
+    return Table(title, heads, tuple(rows), key=f"along {name}", retold=retold)
 
 
 def sizes_of(program: Program, name: str) -> tuple[int, ...]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from botec.analyses.count import Counts
 from botec.analyses.figures import Answers, figures
-from botec.analyses.rulings import Ruling, rulings
+from botec.analyses.formulas import formulas_of
+from botec.analyses.rulings import Ruling, rulings, spelled
+from botec.analyses.spelled import part
 from botec.report import (
     Column,
     Counted,
     Curve,
     Figure,
     Figures,
+    Formulas,
     Part,
     Picture,
     Report,
@@ -150,7 +155,31 @@ def on_network(answers: Answers, rules: Mapping[str, Rule], setting: Mapping[str
         tuple(map(explained, held)) or NOTHING,
         (f"{len(rules) - len(held)} other rules speak of something else.",),
         __version__,
+        more=lambda page: replace(page, formulas=tuple(live(answers, found, rules)), more=None),
     )
+
+
+def live(
+    answers: Answers, found: Mapping[str, Figure], rules: Mapping[str, Rule]
+) -> Iterator[Formulas]:
+    """What the rules and the counts give as formulas, with the sentences about them, stream by
+    stream."""
+    for stream in answers.program.streams:
+        held = list(spelled(answers, Counts(answers.program, stream), found, rules))
+        values = {key_of(one): str(one.counted) for one in held}
+        texts = {}
+        for one in held:
+            inside = {letter: f"{{{value}|,0}}" for letter, value in one.values.items()}
+            texts[f"{key_of(one)}.letters"] = letters_text(one.rule, inside)
+            ratio = f"{part(one.given)} / {part(one.counted)}"
+            texts[f"{key_of(one)}.ratio"] = RATIO.format(f"{{{ratio}|1}}")
+        given = {key_of(one): str(one.given) for one in held}
+        for own in formulas_of(answers.program, stream):
+            cases = tuple(replace(case, tables={}, texts={}) for case in own.cases)
+            yield replace(
+                own, values={**own.values, **values}, rules=given, texts=texts, tables={},
+                cases=cases,
+            )  # fmt: skip
 
 
 NOTHING = (Section("Rules", (Text("No rule of the book speaks of this network."),)),)
@@ -166,21 +195,26 @@ def figure(one: Ruling) -> Figure:
     return Figure(key_of(one), one.title, one.rule.unit, Counted(one.counted), ruled)
 
 
+RATIO = "Rule ÷ count: {}."
+
+
 def explained(one: Ruling) -> Section:
     """A rule on a network: its sentence, its numbers, the count beside it and why they differ."""
-    letters = ", ".join(
-        f"{letter} = {value:,} ({one.rule.where.get(letter, letter)})"
-        for letter, value in one.values.items()
-    )
-    ratio = "?" if one.ratio is None else f"{one.ratio:.4g}"
+    key, inside = key_of(one), {letter: f"{value:,}" for letter, value in one.values.items()}
     parts = (
-        Text(one.rule.sentence),
-        Text(one.rule.text, "formula"),
-        Text(f"Here {letters}."),
-        Figures((key_of(one),)),
-        Text(f"Rule ÷ count: {ratio}."),
+        Text(one.rule.sentence, always=True),
+        Text(one.rule.text, "formula", always=True),
+        Text(letters_text(one.rule, inside), key=f"{key}.letters"),
+        Figures((key,)),
+        Text(RATIO.format(Quantity(one.ratio)), key=f"{key}.ratio"),
     )
     return Section(one.rule.name, parts)
+
+
+def letters_text(rule: Rule, values: Mapping[str, str]) -> str:
+    """``"Here B = 4 (examples)."``"""
+    known = (f"{name} = {text} ({rule.where.get(name, name)})" for name, text in values.items())
+    return f"Here {', '.join(known)}."
 
 
 def plain_report(name: str, sections: Iterable[Section], notes: tuple[str, ...] = ()) -> Report:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from botec.analyses.count import Counts
-from botec.analyses.duration.controls import calls, constants, precisions_of, work
+from botec.analyses.duration.controls import calls, constants, precisions_of, rules_of, work
+from botec.analyses.duration.pages import Timed
 from botec.analyses.duration.speeds import Speeds, speeds_of
 from botec.analyses.duration.times import Durations
 from botec.analyses.figures import Answers
@@ -38,11 +39,11 @@ def for_page(
     if speeds.exact or max(len(stream.kinds) for stream in program.streams) > MOST_EVENTS:
         return page  # ops that were timed at one size say nothing of another
     own = kernels(found.sheet)
-    known = list(formulas(program, speeds, {KERNELS: own}))
+    known = list(formulas(found, program, {KERNELS: own}))
     alike = not any(kind_of(call) in DECIDED for one in program.streams for call in one.calls)
     for choice in others(program, own, alike):
         told(", ".join(choice.values()))
-        known += other(model, inputs, options, choice, speeds)
+        known += other(model, inputs, options, choice, found)
     if alike and own != HERE:
         known += [
             replace(one, choice={**one.choice, KERNELS: f"cuda:{each}"})
@@ -75,7 +76,7 @@ def others(program: Program, own: str, alike: bool) -> Iterator[dict[str, str]]:
 
 
 def other(
-    model: Any, inputs: Any, options: dict[str, Any], choice: dict[str, str], speeds: Speeds
+    model: Any, inputs: Any, options: dict[str, Any], choice: dict[str, str], found: Answer
 ) -> tuple[Formulas, ...]:
     """The formulas of a choice; none where the model or the optimizer refuses it."""
     asked = {name: value for name, value in choice.items() if name != KERNELS}
@@ -83,17 +84,20 @@ def other(
         program = read(model, *inputs, **{**options, **asked, "device": choice[KERNELS]})
     except BotecError:
         return ()
-    return tuple(formulas(program, speeds, choice))
+    return tuple(formulas(found, program, choice))
 
 
-def formulas(program: Program, speeds: Speeds, choice: dict[str, str]) -> Iterator[Formulas]:
-    """The calls of every stream, and the bytes of a number that devices send each other."""
+def formulas(answer: Answer, program: Program, choice: dict[str, str]) -> Iterator[Formulas]:
+    """The calls of every stream, what rules give beside their times, and the bytes of a number that
+    devices send each other."""
+    speeds = answer.timed.speeds
     for stream in program.streams:
         done = Counts(program, stream).total("multiplications", Answers(program).phases)
         values = {"item": str(ITEM[program.setting.precision]), "products": f"2 * ({done.value})"}
         found = placed(stream.regime, values)
         rows = calls(Durations(program, stream, speeds))
-        yield replace(found, choice=choice, calls=rows)
+        rules = rules_of(Timed(program, speeds), stream, answer.run)
+        yield replace(found, choice=choice, calls=rows, rules=rules)
 
 
 def work_of(found: Answer, known: list[Formulas]) -> Any:

@@ -27,7 +27,7 @@ from botec.inputs import Input
 from botec.ops.facts import kind_of
 from botec.program import Program
 from botec.read import read
-from botec.report import KERNELS, Formulas, Group, Report, Trials, Work
+from botec.report import KERNELS, Formulas, Group, Layers, Lifetimes, Report, Trials, Work
 
 FINE, COARSE = 4, 1  # sizes tried in an octave
 FEW_EVENTS = 8_000  # of a step that is simulated at many sizes
@@ -59,11 +59,24 @@ def for_page(
     report = answered(asked, target, model, inputs, options)
     known = list(readings(model, inputs, options, asked, target, told))
     found = [formula for one in known for formula in one[0]]
-    whole = replace(report, formulas=tuple(found)).whole()
+    whole = with_one_timeline(replace(report, formulas=tuple(found)).whole())
     trials = tuple(one[1] for one in known)
     return replace(
         whole, trials=trials, work=work_of(asked, target, trials), notes=(*whole.notes, *NOTES)
     )
+
+
+def with_one_timeline(report: Report) -> Report:
+    """The page with the timeline whose storages follow the controls in the place of the other."""
+    lives = next(
+        part for one in report.sections for part in one.parts if isinstance(part, Lifetimes)
+    )
+    parts = {one.title: [p for p in one.parts if p is not lives] for one in report.sections}
+    sections = (
+        replace(one, parts=tuple(lives if isinstance(p, Layers) else p for p in parts[one.title]))
+        for one in report.sections
+    )
+    return replace(report, sections=tuple(sections))
 
 
 def readings(

@@ -92,7 +92,8 @@ class Table:
     Cells are texts, raw numbers in the column's unit, or ``None`` for unknown. ``key`` is its name
     among :class:`Formulas`' tables, where a page can work it out anew: the ``largest_first`` by
     its last column, no more than ``most`` rows, and one of ``rest`` for the others. What is so
-    ``always``, whatever sizes were asked, needs no key.
+    ``always``, whatever sizes were asked, needs no key. ``retold`` is its title with sizes in
+    braces, as :class:`Saying` has them.
     """
 
     title: str
@@ -104,6 +105,7 @@ class Table:
     most: int = 0
     rest: tuple[str, ...] = ()
     always: bool = False
+    retold: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ SCRIPTS = (
     "sums.js",
     "trials.js",
     "pictures.js",
+    "rows.js",
     "marks.js",
     "page.js",
 )
@@ -224,7 +225,7 @@ def table_view(table: Table) -> dict[str, Any]:
         "kind": "table", "title": table.title, "heads": table.columns, "key": table.key,
         "rows": rows, "total": total, "rest": rest_of(table),
         "largest_first": table.largest_first, "most": table.most, "others": json.dumps(table.rest),
-        "always": table.always,
+        "always": table.always, "retold": table.retold if table.key else "",
     }  # fmt: skip
 
 
@@ -263,15 +264,21 @@ def drawing(part: Picture | Layers) -> dict[str, Any]:
 
 
 def table_of(part: Picture | Layers) -> dict[str, Any]:
-    """The numbers of a picture, for those who cannot see it."""
+    """The numbers of a picture, for those who cannot see it; dots of groups one under the other."""
     curves = part.curves if isinstance(part, Picture) else part.layers
     across = part.across if isinstance(part, Picture) else Column("moment", "1")
+    if isinstance(part, Picture) and part.key:
+        dots = [one for one in curves if len(set(one.points)) == 1]
+        units = across.unit or "1", part.up.unit or "1"
+        known = [(one.title, *map(Quantity, one.points[0], units)) for one in dots]
+        return {"heads": ["", across.title, part.up.title],
+                "rows": [list(map(str, row)) for row in known]}  # fmt: skip
     places = sorted({point[0] for one in curves for point in one.points})
     chosen = places[:: max(1, len(places) // 20)]
-    known = [dict(one.points) for one in curves]
+    curve_points = [dict(one.points) for one in curves]
     rows = [
         [str(Quantity(place, across.unit or "1"))]
-        + [str(Quantity(one.get(place), part.up.unit or "1")) for one in known]
+        + [str(Quantity(one.get(place), part.up.unit or "1")) for one in curve_points]
         for place in chosen
     ]
     return {"heads": [across.title, *(one.title for one in curves)], "rows": rows}

@@ -40,6 +40,8 @@ def test_the_point_slides_through_figures_terms_and_decades(opened: Opened, seed
     report = json.loads(command("grow", "mlp:64-32-10", f"B={size}", "--json"))
     for key, figure in report["figures"].items():
         assert agree(opened.raw(key), figure["counted"]["value"]), key
+        if figure["rule"]:
+            assert agree(opened.rule(key), figure["rule"]["value"]), key
     tables = {table["title"]: table for table in tables_of(report)}
     terms = next((one for title, one in tables.items() if title.startswith("Terms at")), None)
     shown = {(row[0], row[1]): row for row in opened.rows("grow.terms")}

@@ -210,10 +210,13 @@ def test_the_timeline_follows_the_controls(opened: Opened) -> None:
 
 
 def test_what_stays_as_asked_says_so(opened: Opened) -> None:
-    assert not opened.page.locator(".asked").first.is_visible()
+    assert opened.marked() == set()
     opened.page.locator('[data-type="B"]').fill("9")
-    assert opened.page.locator(".asked").first.is_visible()
-    assert "B=8" in opened.page.locator(".asked").first.inner_text()
+    assert opened.marked() == {("Work", "details"), ("Memory", "details"), ("Notes", "ul")}
+    opened.page.locator(".figures summary").first.click()
+    said = opened.page.locator(".figures .asked").first
+    assert said.is_visible()
+    assert "B=8" in said.inner_text()
 
 
 def test_every_control_and_chart_is_reached_by_tab(opened: Opened) -> None:

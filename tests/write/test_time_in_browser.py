@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from write.in_browser import Opened, agree, disagreements, needed, tables_of
 
-from botec.analyses.duration.pages import TOLD
+from botec.analyses.duration.pages import SHARED, SPENT, TOLD
 from botec.analyses.duration.slowdowns import fitted_to
 from botec.analyses.duration.speeds import MEASURED
 from botec.devices import devices
@@ -18,6 +18,7 @@ from botec.duration import Asked, duration
 from botec.duration.controls import for_page
 from botec.duration.here import assumed
 from botec.errors import BotecError
+from botec.units import Quantity
 from botec.write.to_json import as_object
 
 pytestmark = needed
@@ -56,11 +57,16 @@ def test_every_control_gives_the_numbers_of_the_command(opened: Opened, seed: in
         return
     for key in (*KEYS, "energy.run"):
         assert agree(opened.raw(key), report["figures"][key]["counted"]["value"]), key
+    rules = {key: one["rule"] for key, one in report["figures"].items() if one["rule"]}
+    assert {*rules} == {"time.forward", "time.step", "time.run"}
+    for key, rule in rules.items():
+        assert agree(opened.rule(key), rule["value"]), key
     for key, table in zip(("time.kind", "time.module"), tables_of(report), strict=False):
         assert not disagreements(opened.rows(key), table)
-    for key, part in zip(TOLD, report["sections"][0]["parts"], strict=False):
-        if part["part"] == "text":
-            assert opened.page.locator(f'[data-text="{key}"]').inner_text() == part["text"]
+    for place, keys in enumerate((TOLD, (SPENT, SHARED))):
+        parts = (one for one in report["sections"][place]["parts"] if one["part"] == "text")
+        for key, part in zip(keys, parts, strict=False):
+            assert opened.page.locator(f'[data-text="{key}"]').inner_text() == part["text"], key
     assert opened.said == []
 
 
@@ -77,6 +83,13 @@ def test_the_roof_and_the_areas_follow(opened: Opened) -> None:
     roof.locator(".chart[data-drawn]").wait_for()
     opened.give("#place", "NVIDIA GeForce RTX 4090")
     roof.locator("figcaption", has_text="RTX 4090: float32 roof, ridge at 82").wait_for()
+    roof.locator("summary").click()
+    dots = roof.locator("tbody tr").evaluate_all("(all) => all.map((r) => r.cells[0].textContent)")
+    assert dots == ["matmul"]
+    reached = roof.locator("tbody tr").first.inner_text().split("\t")[-1]
+    report = as_object(duration(MODEL, asked=Asked(NAMES["NVIDIA GeForce RTX 4090"]), B=64))
+    row = next(one for one in tables_of(report)[0]["rows"] if one[0] == "matmul")
+    assert reached == str(Quantity(row[-1], "flop/s"))
     opened.page.get_by_role("button", name="as asked").click()
     roof.locator("figcaption", has_text=f"{CARD}: float32 roof, ridge at 10").wait_for()
     assert opened.said == []

@@ -8,9 +8,20 @@ from collections.abc import Iterable, Mapping
 from math import log
 from typing import Any
 
-from botec.analyses.count import parameter_count
+from botec.analyses.count import Counts, parameter_count
 from botec.analyses.duration.classes import multiplies
-from botec.analyses.duration.pages import BASIS, BOUND, USED, VIEWS, Timed, rests_on
+from botec.analyses.duration.pages import (
+    BASIS,
+    BOUND,
+    FEW,
+    NO_LINK,
+    SHARED,
+    SPENT,
+    USED,
+    VIEWS,
+    Timed,
+    rests_on,
+)  # fmt: skip
 from botec.analyses.duration.run import (
     EXAMPLES,
     HIDDEN,
@@ -20,15 +31,32 @@ from botec.analyses.duration.run import (
     Run,
     link_of,
 )  # fmt: skip
-from botec.analyses.duration.speeds import LARGE, Rate, Speeds, check_precision, fitted
+from botec.analyses.duration.speeds import (
+    ASSUMED,
+    LARGE,
+    MEASURED,
+    Rate,
+    Speeds,
+    check_precision,
+    fitted,
+)  # fmt: skip
 from botec.analyses.duration.times import BOUNDS, SHARPEST, Durations
 from botec.analyses.duration.times import Work as Op
 from botec.analyses.figures import token_sizes
 from botec.analyses.paths import grouping
+from botec.analyses.spelled import Spelled, part
 from botec.analyses.storages import ITSELF
 from botec.devices import Device
 from botec.errors import BadInput
+from botec.program import Stream
 from botec.report import Group, Saying, Work
+from botec.rules.time import (
+    USUAL,
+    operations_over_rate,
+    run_over_rate,
+    step_is_three_forwards,
+    thousands_are_nothing,
+)  # fmt: skip
 
 Calls = tuple[tuple[str, str, str, str, int, str, str, str], ...]
 
@@ -109,6 +137,16 @@ def texts(timed: Timed, step: str) -> dict[str, tuple[Saying, ...]]:
     return {
         BASIS: (Saying("1", "{said}"),),
         BOUND: (Saying("1", "Bound by {shares}.", shares={one: f"bound.{one}" for one in BOUNDS}),),
+        SPENT: (Saying("1", "{run.steps|,0} steps; {time.run * gpus / 3600|1} device-hours."),),
+        SHARED: (
+            Saying("2 - gpus", "One device has none to tell."),
+            Saying(
+                "moved",
+                "Sharded over {gpus|.0} devices each sends {moved|,0} bytes a step; "
+                f"{{exposed / ({step} + exposed)|%1}} of the step waits for it.",
+            ),
+            Saying("1", NO_LINK),
+        ),
         USED: (
             Saying(f"choose(ideal, {step}, roof, 0)", f"{used}; {ideal}{speed}"),
             Saying("roof", f"{used}.{speed}"),
@@ -149,10 +187,35 @@ def run_formulas(timed: Timed, run: Run, step: str) -> list[tuple[str, str]]:
 def exchange_text(parameters: int, sheet: Device, step: str) -> str:
     """The seconds that telling each other adds to a step: what :func:`exchange` works out."""
     near, far = link_of(sheet, IN_A_NODE), link_of(sheet, IN_A_NODE + 1)
-    moved = f"3 * {parameters} * item * (gpus - 1) / gpus"
-    seconds = f"{moved} / ({LINK_SHARE} * choose(gpus, {IN_A_NODE}, {near}, {far}))"
+    link = f"choose(gpus, {IN_A_NODE}, {near}, {far})"
+    seconds = f"{moved_text(parameters)} / ({LINK_SHARE} * {link})"
     share = fitted()["exchange"]["share"]
     return f"max(0.0, {seconds} - {HIDDEN} * {step}) + {share} * ({seconds})"
+
+
+def moved_text(parameters: int) -> str:
+    """The bytes that each device sends in a step."""
+    return f"3 * {parameters} * item * (gpus - 1) / gpus"
+
+
+def rules_of(timed: Timed, stream: Stream, run: Run | None) -> dict[str, str]:
+    """What :func:`rule_beside` and :func:`run_rule` give, by the key of the figure."""
+    count = Counts(timed.program, stream).total("multiplications", ("forward",)).value
+    forward, roof, products = Spelled(str(count)), Spelled("roof"), Spelled("products")
+    none, peak = thousands_are_nothing(forward), operations_over_rate(2 * forward, roof)
+    found = {
+        "time.forward": f"choose(1, {part(forward)}, choose({part(forward)}, few, {none}, {peak}), "
+        f"{peak})",
+        "time.step": str(step_is_three_forwards(Spelled("time.forward"))),
+    }
+    if run is None:
+        return found
+    if run.unit != EXAMPLES:
+        given = operations_over_rate(products * Spelled("run.steps"), roof)
+    else:
+        each = products / Spelled(next(iter(timed.program.asked), "1"))
+        given = run_over_rate(each, Spelled("amount"), 1, USUAL * roof * Spelled("gpus"))
+    return {**found, "time.run": str(given)}
 
 
 def constants(
@@ -169,6 +232,8 @@ def constants(
         "calls": {f"{name} {dtype}": of_class(speeds, name, dtype) for name, dtype in pairs},
         "slow": 1.0,
         "fresh": speeds.fresh,
+        "few": FEW if speeds.basis in (MEASURED, ASSUMED) else 0,
+        "moved": f"={moved_text(parameters)}" if sheet and link else None,
         "cost": speeds.overhead,
         "sharpness": speeds.sharpness,
         "low": speeds.low,

@@ -44,9 +44,12 @@ from botec.rules.time import (
     step_is_three_forwards,
     thousands_are_nothing,
 )  # fmt: skip
+from botec.units import Quantity
 
 VIEWS = "views"
 TOLD = BASIS, BOUND, USED = "time.basis", "time.bound", "time.used"  # what a page tells anew
+SPENT, SHARED = "time.spent", "time.shared"
+NO_LINK = "What the devices send each other is not in it: no link is known."
 BASES = {
     MEASURED: "its own calibration",
     CALIBRATED: "public measurements of this device",
@@ -162,7 +165,7 @@ def time_sections(timed: Timed, keys: tuple[str, ...]) -> tuple[Section, ...]:
 
 def pictured(roof: tuple[Picture, ...]) -> tuple[Section, ...]:
     words = "Every kind of op: what it does a second, by its operations a byte."
-    return (Section("Roofline", (Text(words), *roof)),) if roof else ()
+    return (Section("Roofline", (Text(words, always=True), *roof)),) if roof else ()
 
 
 def verdict(timed: Timed) -> list[str]:
@@ -353,18 +356,17 @@ def counted(value: float | None, why: str) -> Counted:
 def run_section(whole: Whole, timed: Timed) -> Section:
     """The run's figures, what the devices tell each other, and the best split of the compute."""
     parts: list[Any] = [Figures(("time.run", "cost.run", "energy.run"))]
-    hours = whole.best.seconds * whole.devices / 3600
-    parts.append(Text(f"{whole.best.steps:,} steps; {hours:,.4g} device-hours."))
+    hours = Quantity(whole.best.seconds * whole.devices / 3600)
+    parts.append(Text(f"{whole.best.steps:,} steps; {hours} device-hours.", key=SPENT))
     if whole.exchange is not None:
         share = whole.exchange.exposed / (timed.step + whole.exchange.exposed)
-        parts.append(
-            Text(
-                f"Sharded over {whole.devices} devices each sends {whole.exchange.bytes:,.0f} "
-                f"bytes a step; {share:.1%} of the step waits for it."
-            )
+        words = (
+            f"Sharded over {whole.devices} devices each sends {whole.exchange.bytes:,.0f} "
+            f"bytes a step; {share:.1%} of the step waits for it."
         )
+        parts.append(Text(words, key=SHARED))
     if whole.devices > 1 and whole.exchange is None:
-        parts.append(Text("What the devices send each other is not in it: no link is known."))
+        parts.append(Text(NO_LINK, key=SHARED))
     if tokens_of(timed.program) and timed.program.setting.train:
         parts.append(split_table(whole, timed))
     return Section("The run", tuple(parts))

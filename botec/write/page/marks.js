@@ -39,18 +39,19 @@ const botecMarks = (page) => {
       mark(table, moved && table.classList.contains("stale"), "", (tag) => wide.before(tag));
     }
     for (const table of all("table.figures")) {
-      const some = moved && table.querySelector(".stale:not(:empty)");
+      const some = moved && table.querySelector("td.stale:not(:empty)");
       mark(table, Boolean(some), "In italics, ", (tag) => table.closest(".wide").before(tag));
     }
+    for (const why of all(".figures details")) mark(why, moved, "", (tag) => why.append(tag));
     for (const box of all("[data-picture]")) {
       const figure = box.closest("figure"), numbers = figure.querySelector("details");
       mark(figure, moved && !follows(page.picture(box)), "", (tag) => caption(figure).after(tag));
-      if (numbers) mark(numbers, moved, "", (tag) => numbers.querySelector(".wide").before(tag));
+      if (numbers) mark(numbers, moved && !follows(page.picture(box)), "", (tag) => numbers.querySelector(".wide").before(tag));
     }
     for (const rest of all("[data-rest]")) mark(rest, moved, "", (tag) => rest.querySelector(".wide").before(tag));
     for (const head of all(".headline b")) mark(head, moved && head.classList.contains("stale"));
     for (const list of all("main > section > ul")) mark(list, moved, "", (tag) => list.before(tag));
   }
 
-  return { tell };
+  return { tell, follows };
 };

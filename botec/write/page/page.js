@@ -37,8 +37,8 @@
   }
 
   // What formulas in which figures, too, stand by their keys may name; what is known from to is unknown there.
-  const namesOf = (figures) => ({
-    ...UNKNOWN, ...Object.fromEntries(Object.entries(figures).map(([key, one]) => [key, Array.isArray(one) ? null : one])), ...botecFormula.sizes(point),
+  const namesOf = ({ figures, sums }) => ({
+    ...UNKNOWN, ...(sums ? sums.known : {}), ...Object.fromEntries(Object.entries(figures).map(([key, one]) => [key, Array.isArray(one) ? null : one])), ...botecFormula.sizes(point),
   });
   const named = (text) => botecFormula.value(text, now.names);
 
@@ -49,9 +49,11 @@
     if (found) {
       const own = standing(found);
       Object.assign(spelled, found.values, own.values);
-      for (const [key, text] of Object.entries(found.values)) figures[key] = value(data.texts[text]);
+      const names = { ...UNKNOWN, ...botecFormula.sizes(point) };
+      for (const [key, text] of [own, found].flatMap((one) => Object.entries(one.values))) {
+        figures[key] = names[key] = botecFormula.value(data.texts[text], names);
+      }
       for (const [key, table] of Object.entries({ ...found.tables, ...own.tables })) tables[key] = tabled(table);
-      for (const [key, text] of Object.entries(own.values)) figures[key] = value(data.texts[text]);
       for (const [key, text] of Object.entries(found.texts)) texts[key] = () => botecNumber.filled({ text: data.texts[text] }, [now.names], short);
       for (const [key, text] of Object.entries(own.texts)) texts[key] = () => data.texts[text];
       for (const [key, text] of Object.entries(found.rules)) rules[key] = data.texts[text];
@@ -115,7 +117,7 @@
 
   function answer() {
     now = worked();
-    now.names = namesOf(now.figures);
+    now.names = namesOf(now);
     tell();
     for (const cell of all("[data-key]")) {
       const key = cell.dataset.key;
@@ -127,12 +129,15 @@
       cell.classList.toggle("changed", moved());
     }
     for (const cell of all("[data-rule]")) {
-      const text = now.rules[cell.dataset.rule];
-      cell.classList.toggle("stale", !text && moved());
-      if (text) write(cell, named(text), data.units[cell.dataset.rule]);
+      const key = cell.dataset.rule, text = now.rules[key];
+      const none = !text && now.found && data.formulas.some((one) => key in one.rules);
+      cell.classList.toggle("stale", !text && !none && moved());
+      if (text) write(cell, named(text), data.units[key]);
+      else if (none) cell.textContent = cell.title = cell.dataset.raw = "";
     }
     for (const table of all("table[data-table]")) retell(table);
     for (const text of all("[data-text]")) say(text);
+    for (const title of all("[data-retold]")) title.textContent = botecNumber.filled({ text: title.dataset.retold }, [now.names], short);
     for (const size of all("[data-size]")) size.textContent = point[size.dataset.size];
     for (const cell of all("tr[data-figure] td.formula")) {
       const text = now.spelled[cell.parentElement.dataset.figure];
@@ -142,6 +147,8 @@
     for (const cell of all(".figures td:not(.count):not(.formula):not([data-rule]), .figures details, main > section > p:not([data-text]):not([data-always])")) {
       cell.classList.toggle("stale", moved());
     }
+    for (const box of all("[data-picture]")) renumber(box);
+    for (const field of all("[data-given]")) field.placeholder = constants()[field.dataset.given] ?? "";
     marks.tell(moved());
     judge();
     redraw();
@@ -270,7 +277,8 @@
   // -- devices and prices ------------------------------------------------------------------------
 
   const device = document.getElementById("device");
-  const limit = () => (device && device.value ? [data.devices[device.value], device.value] : null);
+  const limit = () => (device && device.value ? [data.devices[device.value], device.value]
+    : data.trials.length ? [data.work.devices[place].total, place] : null);
 
   function judge() {
     const output = document.getElementById("verdict");
@@ -358,9 +366,12 @@
     short, value, limit, field, square, areas,
     printing: () => printing,
     atHome,
-    live: (picture) => (picture.key ? roofline(picture) : picture.curves.some((one) => one.key) ? growth(picture) : picture),
+    live: (picture) => live(picture),
     placeOf: (picture) => document.querySelector(`[data-picture="${data.pictures.indexOf(picture)}"]`),
   });
+
+  const live = (picture) => (picture.kind !== "curves" ? picture : picture.key ? roofline(picture)
+    : picture.curves.some((one) => one.key) ? growth(picture) : picture);
 
   // Where the storages of the timeline live: the formulas of what was asked.
   function atHome() {
@@ -382,6 +393,15 @@
       ...one, points: one.points.map(([size]) => [size, Number(figureAt(one.key, { ...point, [name]: size }) ?? NaN)]),
     }));
     return { curves, here: point[name] };
+  }
+
+  // The numbers beside a picture that follows.
+  function renumber(box) {
+    const picture = data.pictures[+box.dataset.picture], body = box.closest("figure").querySelector("details tbody");
+    const rows = body && marks.follows(picture) ? botecRows(picture, live(picture), pictures, short) : null;
+    if (!rows) return;
+    body.replaceChildren(...rows.map((row) => line(row, [])));
+    for (const cell of body.querySelectorAll("td")) cell.className = "flush";
   }
 
   // Dots of what kinds of op reach, under the roof of the device.
@@ -512,8 +532,8 @@
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      const live = (one) => one.kind === "lifetimes" || one.key || (one.curves || []).some((curve) => curve.key);
-      for (const one of drawn) if (live(one.picture)) one.show();
+      const moves = (one) => one.kind === "lifetimes" || one.key || (one.curves || []).some((curve) => curve.key);
+      for (const one of drawn) if (moves(one.picture)) one.show();
     });
   }
 

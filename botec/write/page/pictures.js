@@ -20,6 +20,7 @@ const botecPictures = (page) => {
     min: 10 ** Math.floor(Math.log10(values.reduce((a, b) => Math.min(a, b))) + 1e-9),
     max: 10 ** Math.ceil(Math.log10(values.reduce((a, b) => Math.max(a, b))) - 1e-9),
   } : {});
+  const share = (at, values) => Math.log(at / Math.min(...values)) / Math.log(Math.max(...values) / Math.min(...values));
   const axis = (column, linear, values = []) => ({
     type: linear ? "value" : "log", name: column.title, nameLocation: "middle", nameGap: 30, scale: true,
     ...(linear ? {} : around(values)), nameTruncate: { maxWidth: 260 },
@@ -31,6 +32,8 @@ const botecPictures = (page) => {
   // Bytes divide evenly in powers of two.
   const ticks = (most, unit) => (unit === "B" && most > 0 ? 2 ** Math.floor(Math.log2(most / 3)) : undefined);
   const plainTip = (rows) => rows.map((row) => row.map(String).join(": ")).join("\n");
+  // The label of a line near an end of the axis stays beside it.
+  const beside = (share) => (share < 0.08 ? { align: "left" } : share > 0.92 ? { align: "right" } : {});
   const tooltip = (more) => ({ renderMode: "richText", confine: true, ...more });
 
   const OPTIONS = {
@@ -42,7 +45,7 @@ const botecPictures = (page) => {
       const dots = curves.map((one, place) => dotted(one.name, points[place]));
       const across = points.flat().map((one) => one[0]);
       const line = here && !even && here >= Math.min(...across) && here <= Math.max(...across)
-        ? [{ xAxis: here, label: { formatter: `${picture.across.title} = ${short(here, "1")}`, color: ink() } }] : [];
+        ? [{ xAxis: here, label: { formatter: `${picture.across.title} = ${short(here, "1")}`, color: ink(), ...beside(share(here, across)) } }] : [];
       return {
         tooltip: tooltip({ trigger: dots.some(Boolean) ? "item" : "axis", order: "valueDesc",
           formatter: (given) => tips(picture, [given].flat()) }),
@@ -73,7 +76,7 @@ const botecPictures = (page) => {
       };
       const even = (name, low, most, inverse) => ({
         type: "value", name, nameLocation: "middle", nameGap: 34, min: low, max: most, inverse,
-        axisLine: { onZero: false }, axisLabel: { color: ink() }, nameTextStyle: { color: ink() }, splitLine: { lineStyle: { opacity: 0.25 } },
+        axisLine: { onZero: false }, axisLabel: { color: ink(), showMinLabel: low === 0, showMaxLabel: false }, nameTextStyle: { color: ink() }, splitLine: { lineStyle: { opacity: 0.25 } },
       });
       const dots = wide.centres.flatMap((x) => (high ? high.centres : [0.5]).map((y) => [x, y]));
       return {
@@ -96,9 +99,10 @@ const botecPictures = (page) => {
       const near = picture.limit && picture.limit[0] < 1.5 * most;
       const ceiling = Math.max(most, near ? picture.limit[0] : 0);
       const label = (text, more) => ({ label: { formatter: text, color: ink(), ...more } });
-      const marks = picture.marks.map(([moment, text]) => ({ xAxis: moment, ...label(text) }));
+      const last = picture.layers[0]?.points.at(-1)?.[0] || 1;
+      const marks = picture.marks.map(([moment, text]) => ({ xAxis: moment, ...label(text, beside(moment / last)) }));
       const limit = near ? [{ yAxis: picture.limit[0], ...label(picture.limit[1], { position: "insideEndTop" }) }] : [];
-      const top = picture.top ? [{ xAxis: picture.top[0], ...label(picture.top[1], { distance: 18 }) }] : [];
+      const top = picture.top ? [{ xAxis: picture.top[0], ...label(picture.top[1], { distance: 18, ...beside(picture.top[0] / last) }) }] : [];
       return {
         tooltip: tooltip({ trigger: "axis", valueFormatter: (value) => short(value, picture.up.unit) }),
         legend: legend(),
@@ -121,8 +125,10 @@ const botecPictures = (page) => {
       const room = page.limit() || picture.limit;
       const roles = [...new Set(picture.storages.role)];
       const most = Math.max(laid.most, ...laid.total.map((one) => one[1]));
-      const lines = picture.marks.map(([moment, text]) => ({ xAxis: moment, label: { formatter: text, color: ink() } }));
-      if (picture.top) lines.push({ xAxis: picture.top[0], label: { formatter: picture.top[1], color: ink(), distance: 18 } });
+      const line = (moment, text, more) => ({ xAxis: moment, label: { formatter: text, color: ink(), ...beside(moment / picture.end), ...more } });
+      const lines = picture.marks.map(([moment, text]) => line(moment, text));
+      const highest = laid.total.reduce((best, one) => (best === null || one[1] > best[1] ? one : best), null);
+      if (picture.top) lines.push(line(page.atHome() ? highest[0] : picture.top[0], picture.top[1], { distance: 18 }));
       const near = room && room[0] < 1.5 * most;
       const step = ticks(most, "B"), ceiling = Math.max(most, near ? room[0] : 0);
       if (near) lines.push({ yAxis: room[0], label: { formatter: room[1], color: ink(), position: "insideEndTop" } });
