@@ -6,8 +6,12 @@ question was wrong (one line on stderr), 130 interrupted.
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -115,6 +119,16 @@ def usage_text(error: click.ClickException) -> str:
 
 
 def main() -> NoReturn:
-    """The entry point of the ``botec`` script, whose process is botec's own."""
+    """The entry point of the ``botec`` script, whose process is botec's own.
+
+    It ends when the answer is out: to take a framework down piece by piece lasts a second. Rubbish
+    is looked for seldom: most of what imports make stays.
+    """
+    gc.set_threshold(50_000, 20, 100)
     put_off()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
