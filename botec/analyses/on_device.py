@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import inf
 from typing import Any
 
 from botec.analyses.duration.speeds import speeds_of
 from botec.analyses.duration.times import Durations, Seconds
 from botec.analyses.fit import CONTEXT, endless
-from botec.analyses.memory import peak_formulas
+from botec.analyses.memory import peak_formulas, peak_of
 from botec.analyses.quantities import Known, spans
 from botec.devices import device
 from botec.errors import BadInput, BotecError
@@ -57,6 +58,11 @@ class Simulated(Known):
         places = zip(*(row.ravel().tolist() for row in rows), strict=True)
         found = [held(self.program, tuple(zip(point, one, strict=True))) for one in places]
         return np.array(found, dtype=np.int64).reshape(rows[0].shape) + self.beside
+
+    def bounds(self, **values: Any) -> tuple[Any, Any]:
+        """It is at least what tensors take; at most, nobody knows before it is simulated. Raises
+        :class:`botec.errors.OutsideRegime` where a point lies in no regime."""
+        return peak_of(self.program, self.program.point(values)) + self.beside, inf
 
 
 @lru_cache(maxsize=2 * MOST_POINTS)

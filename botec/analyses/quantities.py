@@ -43,6 +43,12 @@ class Known:
         """
         return at_points(self.program, self.of, values)
 
+    def bounds(self, **values: Any) -> tuple[Any, Any]:
+        """Between which values it lies, as far as that is known at once: where it has formulas,
+        both are its own. Raises :class:`botec.errors.OutsideRegime`."""
+        found = self.at(**values)
+        return found, found
+
 
 @dataclass(frozen=True)
 class Peak(Known):

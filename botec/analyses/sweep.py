@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botec.analyses.bounds import possible
 from botec.analyses.evaluate import inside
 from botec.analyses.expression import CONDITION, Expression, expression
 from botec.analyses.fit import CONTEXT
 from botec.analyses.grid import Grid
 from botec.analyses.memory import peak_formulas
-from botec.analyses.on_device import device_keys, on_device
+from botec.analyses.on_device import Simulated, device_keys, on_device
 from botec.analyses.quantities import Known, keys, phases_of, quantities
 from botec.errors import UnknownName, nearest
 from botec.poly import at
@@ -82,8 +83,8 @@ class Sweep:
         """Go over the grid; ``take`` is given every piece of points that meet the condition."""
         found, whole = Found(), set(self.whole)
         for chunk in self.grid.chunks():
-            values = self.valued(self.known_part(chunk, found), whole)
-            kept = self.filtered(values)
+            points = self.promising(self.known_part(chunk, found))
+            kept = self.filtered(self.valued(points, whole))
             count = len(next(iter(kept.values())))
             found.kept += count
             if count:
@@ -104,6 +105,21 @@ class Sweep:
         found.points += length
         found.outside += length - int(held.sum())
         return chunk if held.all() else {name: array[held] for name, array in chunk.items()}
+
+    def promising(self, points: dict[str, Any]) -> dict[str, Any]:
+        """The points that can meet the condition, by what is known before anything is simulated."""
+        import numpy as np
+
+        length = len(next(iter(points.values())))
+        slow = [one.key for one in self.shown if isinstance(one, Simulated)]
+        if self.where is None or not length or not set(slow) & set(self.where.names):
+            return points
+        known = {**points, **{name: np.full(length, size) for name, size in self.fields.items()}}
+        asked = {one.key: one for one in self.shown if one.key in self.where.names}
+        between = {key: one.bounds(**points) for key, one in asked.items()}
+        least, most = ({key: ends[i] for key, ends in between.items()} for i in range(2))
+        held = possible(self.where, {**known, **least}, {**known, **most})
+        return {name: array[np.broadcast_to(held, (length,))] for name, array in points.items()}
 
     def valued(self, points: dict[str, Any], whole: set[str]) -> dict[str, Any]:
         """The points with their figures, each whole or each a float throughout the sweep."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botec.analyses.bounds import possible, truths
 from botec.analyses.expression import CONDITION, NUMBER, expression
 from botec.errors import BadInput, BotecError, UnknownName
 
@@ -138,3 +139,44 @@ def test_large_whole_numbers_do_not_wrap() -> None:
     assert expression("B * S", KNOWN).at(big)[0] == pytest.approx(2.0**122)
     assert expression("B + S + B", KNOWN).at(big)[0] == pytest.approx(3 * 2.0**61)
     assert expression("0 - B - S - S", KNOWN).at(big)[0] == pytest.approx(-3 * 2.0**61)
+
+
+# --- names that are only known to lie between two values ------------------------------------------
+
+
+@settings(max_examples=300)
+@given(conditions(), st.integers(0, 9), st.lists(st.integers(-9, 9), min_size=3, max_size=3))
+def test_what_cannot_hold_holds_for_no_value_between(
+    text: str, width: int, lows: list[int]
+) -> None:
+    """Every whole number between is tried: none is kept out that meets the condition, and what is
+    said to hold for certain holds for all."""
+    asked = expression(text, KNOWN, CONDITION)
+    least = {**VALUES, "memory.peak": np.array(lows)}
+    most = {**VALUES, "memory.peak": np.array(lows) + width}
+    certain, may = (np.broadcast_to(one, (3,)) for one in truths(asked.tree, least, most))
+    for step in range(width + 1):
+        values = {**VALUES, "memory.peak": np.array(lows) + step}
+        held = np.broadcast_to(np.asarray(asked.at(values), bool), (3,))
+        assert not np.any(held & ~may), step
+        assert not np.any(certain & ~held), step
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("memory.peak < 8", [True, False, False]),
+        ("memory.peak <= 8 and S > 1", [True, True, False]),
+        ("8 > memory.peak > B", [True, False, False]),
+        ("not memory.peak < 8", [True, True, True]),
+        ("memory.peak * 2 - 1 < B", [False, False, True]),
+        ("memory.peak / B < 4", [False, False, True]),
+        ("B > 1 or memory.peak < 8", [True, True, True]),
+        ("1 / memory.peak > 0.2", [False, False, False]),
+        ("memory.peak == 3", [False, False, False]),
+    ],
+)
+def test_what_only_has_a_floor_keeps_out_what_is_below_it(text: str, may: list[bool]) -> None:
+    asked = expression(text, KNOWN, CONDITION)
+    found = possible(asked, VALUES, {**VALUES, "memory.peak": np.inf})
+    assert np.broadcast_to(found, (3,)).tolist() == may

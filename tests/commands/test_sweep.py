@@ -124,6 +124,29 @@ def test_memory_of_a_device_is_what_fit_says(say: Any, tmp_path: Path) -> None:
         assert int(row["memory.device"]) >= int(row["memory.peak"])
 
 
+def test_what_cannot_fit_is_not_simulated(
+    say: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points whose tensors alone are too many are kept out beforehand; what is kept is the same."""
+    path, asked = tmp_path / "points.csv", []
+    module = sys.modules["botec.analyses.on_device"]
+    held = module.held
+
+    def noted(program: Any, point: Any) -> int:
+        asked.append(dict(point)["B"])
+        return held(program, point)
+
+    monkeypatch.setattr(module, "held", noted)
+    words = ("--where", "memory.device < 1GiB and B > 64", "--device", "a100", "-o", str(path))
+    say("sweep", "mlp:900-900-9", "B=64:400000:x8", *words)
+    rows = list(csv.DictReader(path.open()))
+    program = read("mlp:900-900-9", device="a100", B=64)
+    for size in (64 * 8**step for step in range(5)):
+        fits = Fit(program, Room(80 * 2**30, CONTEXT), {"B": size}).device < 2**30
+        assert (str(size) in [row["B"] for row in rows]) == (fits and size > 64)
+    assert asked == [512, 4096, 32768]
+
+
 def test_seconds_of_a_device_are_those_of_its_ops(say: Any, tmp_path: Path) -> None:
     """Every point beside the sum over all ops, each asked alone."""
     path = tmp_path / "points.csv"
