@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import botec
+
 HEAVY = ("torch", "torchvision", "timm", "transformers", "numpy", "scipy", "rich", "click", "sympy")
 
 LOADED = f"import sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
@@ -71,3 +73,10 @@ def test_the_block_is_felt():
     answer = run(BLOCKED + "import torch")
     assert answer.returncode == 1
     assert "No module named 'torch'" in answer.stderr
+
+
+def test_the_package_is_a_command():
+    """``python -m botec`` is the ``botec`` script."""
+    words = [sys.executable, "-m", "botec", "--version"]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert answer.stdout == f"botec {botec.__version__}\n"
