@@ -7,7 +7,7 @@ weighted with how often it occurs, so totals come out as exact polynomials.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from botec.poly import at, plain, summed
 from botec.program import PHASES, Parameter, Program, Stream
 
 MEASURES = ("multiplications", "flops", "bytes")
+SPANS = (*PHASES, "end")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,17 @@ class Counts:
     def occurrences(self) -> Mapping[tuple[int, str, int], int]:
         """How often each call occurs, by phase and module."""
         return self.stream.occurrences()
+
+    @cached_property
+    def columns(self) -> Any:
+        """The same as four columns of whole numbers: calls, phases, modules, how often."""
+        import numpy as np
+
+        rows = [
+            (index, SPANS.index(phase), scope, times)
+            for (index, phase, scope), times in self.occurrences.items()
+        ]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), 4).T
 
     @cached_property
     def told(self) -> Mapping[int, Cost]:
@@ -136,16 +148,30 @@ class Counts:
         self, measure: str, phases: Iterable[str], group: Sequence[Any]
     ) -> dict[Any, Total]:
         """The same sum, parted by the ``group`` of the module that ran the op."""
-        wanted = known_phases(phases)
         groups: dict[Any, list[tuple[int, int]]] = {}
-        for (index, phase, scope), times in self.occurrences.items():
-            if phase in wanted:
-                groups.setdefault(group[scope], []).append((index, times))
+        for name, index, times in self.tallied(known_phases(phases), group):
+            groups.setdefault(name, []).append((index, times))
         sums: dict[tuple[tuple[int, int], ...], Total] = {}  # equal layers do equal work
         for rows in map(tuple, groups.values()):
             if rows not in sums:
                 sums[rows] = add(((self.told[index], times) for index, times in rows), measure)
         return {name: sums[tuple(rows)] for name, rows in groups.items()}
+
+    def tallied(self, phases: set[str], group: Sequence[Any]) -> Iterator[tuple[Any, int, int]]:
+        """Each group with each call that its modules run in some phases, and how often."""
+        import numpy as np
+
+        index, phase, scope, times = self.columns
+        names = list(dict.fromkeys(group))
+        number = {name: place for place, name in enumerate(names)}
+        here = np.isin(phase, [SPANS.index(one) for one in phases])
+        pairs = np.array([number[one] for one in group])[scope[here]] << 32 | index[here]
+        known, first, place = np.unique(pairs, return_index=True, return_inverse=True)
+        often = np.zeros(len(known), dtype=np.int64)
+        np.add.at(often, place, times[here])
+        for one in np.argsort(first).tolist():
+            pair = int(known[one])
+            yield names[pair >> 32], pair & 0xFFFFFFFF, int(often[one])
 
     def without_causal_half(self, phases: Iterable[str] = PHASES) -> Any:
         """Multiplications with causal attention at the triangle it needs; ``None`` without any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 MOST_MODULES = 40
 
@@ -14,7 +15,7 @@ def grouping(scopes: Iterable[str]) -> Callable[[str], str]:
     deepest = max((path.count(".") + 1 for path in paths), default=1)
     while depth < deepest and len({cut(path, depth + 1) for path in paths}) <= MOST_MODULES:
         depth += 1
-    return lambda path: cut(path, depth)
+    return cache(lambda path: cut(path, depth))
 
 
 def cut(path: str, depth: int) -> str:

@@ -5,7 +5,7 @@ Every table's rows add up to its last one, which is a figure of the page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from botec.analyses.count import Counts, Total
@@ -131,7 +131,8 @@ def module_sums(
     """Modules that have anything, with their type, parameters, work and saved bytes."""
     group = grouping(program.scopes)
     sums: list[dict[str, Any]] = [weights_by(program, group)]
-    sums += [grouped(counts, measure, spans, group) for measure, spans in work_columns(phases)]
+    own = [group(path) for path in program.scopes]
+    sums += [grouped(counts, measure, spans, own) for measure, spans in work_columns(phases)]
     if program.setting.train:
         sums.append(saved_by(program, written(program, counts.stream), group))
     types = dict(zip(program.scopes, program.scope_types, strict=True))
@@ -146,10 +147,10 @@ def weights_by(program: Program, group: Callable[[str], str]) -> dict[str, Any]:
 
 
 def grouped(
-    counts: Counts, measure: str, phases: tuple[str, ...], group: Callable[[str], str]
+    counts: Counts, measure: str, phases: tuple[str, ...], group: Sequence[str]
 ) -> dict[str, Any]:
     """A measure by groups of modules, in formulas."""
-    parts = counts.by_group(measure, phases, [group(path) for path in counts.program.scopes])
+    parts = counts.by_group(measure, phases, group)
     return {name: total.value for name, total in parts.items()}
 
 
