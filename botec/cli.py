@@ -10,6 +10,7 @@ import atexit
 import gc
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -127,7 +128,8 @@ def main() -> NoReturn:
     gc.set_threshold(50_000, 20, 100)
     put_off()
     code = run(sys.argv[1:])
-    atexit._run_exitfuncs()
+    threading._shutdown()  # type: ignore[attr-defined]  # pools tell their workers to stop, before
+    atexit._run_exitfuncs()  # those are waited for
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from botec.report.live import KERNELS as KERNELS
 from botec.report.live import Case as Case
+from botec.report.live import Crossing as Crossing
 from botec.report.live import Formulas as Formulas
 from botec.report.live import Group as Group
 from botec.report.live import Saying as Saying

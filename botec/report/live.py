@@ -26,6 +26,26 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Crossing:
+    """What decides, in one dimension, where a ``figure``'s fastest term passes the rest.
+
+    Each of its ``formulas`` is the whole, the fastest term, the rest, and that term in words, empty
+    where it does not grow; the largest in the end is the one. ``owners`` have fastest terms of
+    their own. The dimension runs from ``least`` to ``most`` in steps of ``step``; ``degree`` is its
+    highest power in the formulas, and on every lattice of ``period`` they are polynomials.
+    """
+
+    figure: str
+    formulas: tuple[tuple[str, str, str, str], ...]
+    owners: Mapping[str, str]
+    least: int
+    most: int | None
+    step: int
+    degree: int
+    period: int
+
+
+@dataclass(frozen=True)
 class Formulas:
     """Figures that can be worked out anew where ``where`` holds, as Python text by their keys.
 
@@ -40,7 +60,8 @@ class Formulas:
 
     ``rules`` are what rules of thumb give, by the key of the figure they stand beside, and
     ``texts`` are told with numbers in them, as :class:`Saying` has them. In these and in tables a
-    figure can stand by its key.
+    figure can stand by its key. ``crossings`` are those of its dimensions, told in the table called
+    ``"passing"`` and the text called ``"passed"`` and the dimension.
     """
 
     text: str
@@ -52,6 +73,7 @@ class Formulas:
     cases: tuple[Case, ...] = ()
     rules: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    crossings: Mapping[str, tuple[Crossing, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

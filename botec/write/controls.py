@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from botec.report import KERNELS, Case, Formulas, Report, Table, Trials
+from botec.report import KERNELS, Case, Crossing, Formulas, Report, Table, Trials
 from botec.write.to_json import plain
 
 
@@ -66,7 +66,18 @@ def formulas_data(
         "cases": [case_data(case, words) for case in one.cases],
         "rules": {key: words.place(text) for key, text in one.rules.items()},
         "texts": {key: words.place(text) for key, text in one.texts.items()},
+        "crossings": {
+            name: [crossing_data(each, words) for each in found]
+            for name, found in one.crossings.items()
+        },
     }
+
+
+def crossing_data(one: Crossing, words: Words) -> dict[str, Any]:
+    """A figure's terms in a dimension."""
+    owners = {who: words.place(text) for who, text in one.owners.items()}
+    formulas = [words.row(row) for row in one.formulas]
+    return {**plain(vars(one)), "formulas": formulas, "owners": owners}
 
 
 def case_data(one: Case, words: Words) -> dict[str, Any]:
@@ -87,6 +98,8 @@ def trials_data(one: Trials, report: Report) -> dict[str, Any]:
 def answered(report: Report) -> set[str]:
     """The keys of tables and texts that a page can tell anew."""
     known = {key for one in report.formulas for key in (*one.tables, *one.texts)}
+    for name in (name for one in report.formulas for name in one.crossings):
+        known |= {f"passing {name}", f"passed {name}"}
     for case in (case for one in report.formulas for case in one.cases):
         known |= {*case.tables, *case.texts}
     along = {
@@ -134,6 +147,12 @@ def live_devices(report: Report) -> list[str]:
 
 
 def dimensions(report: Report) -> dict[str, int]:
-    """The sizes the report was asked at."""
+    """The sizes the report was asked at; a sweep's ranges are none."""
     found = report.setting.get("dimensions") or {}
-    return {str(name): int(size) for name, size in found.items()}
+    return {str(name): size for name, size in found.items() if isinstance(size, int)}
+
+
+def ranges(report: Report) -> dict[str, str]:
+    """The ranges of sizes the report was asked over, as texts."""
+    found = report.setting.get("dimensions") or {}
+    return {str(name): size for name, size in found.items() if isinstance(size, str)}

@@ -30,7 +30,7 @@ from botec.report import (
     Text,
 )
 from botec.units import UNITS, UNKNOWN, Quantity
-from botec.write.controls import answered, choices, controls, dimensions, live_devices
+from botec.write.controls import answered, choices, controls, dimensions, live_devices, ranges
 from botec.write.places import placed
 from botec.write.timeline import largest, timeline
 from botec.write.to_json import plain
@@ -44,6 +44,7 @@ SCRIPTS = (
     "numbers.js",
     "sums.js",
     "trials.js",
+    "crossing.js",
     "pictures.js",
     "rows.js",
     "marks.js",
@@ -73,6 +74,7 @@ def write(report: Report) -> str:
         step=step_text(report.setting),
         about=[(key, text_of(value)) for key, value in report.model.items() if key != "name"],
         point=dimensions(report),
+        ranges=ranges(report),
         headlines=[figure_view(report.figures[k]) for k in HEADLINES if k in report.figures],
         live=bool(report.formulas and dimensions(report)),
         choices=choices(report),
@@ -94,7 +96,7 @@ def fragment(report: Report) -> str:
     report = placed(report.whole())
     return template("fragment.html").render(
         name=report.model.get("name", "a model"),
-        point=dimensions(report),
+        point={**dimensions(report), **ranges(report)},
         step=step_text(report.setting),
         sections=[section_view(section, report, []) for section in report.sections],
         notes=report.notes,

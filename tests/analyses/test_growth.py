@@ -8,19 +8,9 @@ from typing import Any
 import pytest
 
 from botec.analyses.count import count
-from botec.analyses.growth import (
-    DECADES,
-    along,
-    growth_table,
-    passing,
-    passings,
-    put,
-    sections,
-    sentences,
-    since,
-    sizes_of,
-)
+from botec.analyses.growth import DECADES, growth_table, put, sections, sizes_of
 from botec.analyses.memory import memory
+from botec.analyses.passings import along, passing, passings, sentences, since
 from botec.analyses.quantities import Known, quantities
 from botec.estimate import report
 from botec.inputs import Input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -258,3 +259,11 @@ def test_a_network_that_breaks_botec_itself_does_not_lose_the_rest(
     monkeypatch.setattr(many, "swept", broken)
     found = many.outcome(many.Network("mlp:3-3"), many.Question((), {}, {}, Wanted()))
     assert (found.reason, found.points) == ("ZeroDivisionError: by nothing", 0)
+
+
+@pytest.mark.slow
+def test_the_script_ends_when_its_workers_have_nothing_left_to_do() -> None:
+    """Workers wait five minutes for more work unless they are told to stop."""
+    words = [sys.executable, "-m", "botec", "sweep", "mlp:4-2", "mlp:2-2", "B=1:2", "--json"]
+    done = subprocess.run(words, capture_output=True, timeout=200, check=False)
+    assert done.returncode == 0

@@ -53,6 +53,34 @@ def test_the_point_slides_through_figures_terms_and_decades(opened: Opened, seed
     assert opened.said == []
 
 
+SPEAKER = "transformers:gpt2?n_layer=1,n_embd=16,n_head=2,vocab_size=50"
+
+
+def test_who_passes_whom_follows(browser: Any, tmp_path: Path) -> None:
+    """In each dimension, the other one elsewhere: owners, terms, sizes and sentences."""
+    path = tmp_path / "page.html"
+    command("grow", SPEAKER, "B=2", "S=8", "-o", str(path))
+    opened = Opened(browser, path)
+    for point in ({"B": 1, "S": 8}, {"B": 300, "S": 3}, {"B": 2, "S": 1000}):
+        for name, size in point.items():
+            opened.give(f'[data-type="{name}"]', str(size))
+        report = json.loads(
+            command("grow", SPEAKER, *(f"{name}={size}" for name, size in point.items()), "--json")
+        )
+        for name in point:
+            parts = next(
+                one["parts"] for one in report["sections"] if one["title"] == f"Growth in {name}"
+            )
+            table = next(one for one in parts if one.get("title") == "The fastest terms")
+            assert opened.rows(f"passing {name}") == table["rows"], (point, name)
+            told = opened.page.locator(f'[data-text="passed {name}"]')
+            if parts[0]["part"] == "text" and told.count():
+                assert told.inner_text() == parts[0]["text"]
+    assert {kind for _, kind in opened.marked()} <= {"details", "ul"}
+    assert opened.said == []
+    opened.page.close()
+
+
 def test_curves_show_where_the_point_is(opened: Opened) -> None:
     chart = opened.page.locator(".chart").first
     chart.scroll_into_view_if_needed()

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from botec.analyses.asymptote import degree, period
+from botec.analyses.crossing import passes
 from botec.analyses.duration.controls import CALL, PLAIN, SMOOTH, of_class
 from botec.analyses.duration.pages import VIEWS
 from botec.analyses.duration.slowdowns import fitted_to
@@ -19,6 +21,7 @@ from botec.analyses.duration.speeds import Rate, Speeds, constant, speeds_of
 from botec.analyses.duration.times import SHARPEST, Work, parts_of
 from botec.devices import devices
 from botec.errors import BotecError
+from botec.poly import Floor, as_poly, product, symbol
 from botec.units import UNITS, Quantity
 from botec.write.to_html import PAGE, ladders
 
@@ -32,11 +35,13 @@ SHARP = Speeds(
 
 
 def node(body: str, given: Any) -> Any:
-    """What a script makes of ``given``; ``f``, ``n``, ``t``: evaluator, numbers and trials."""
+    """What a script makes of ``given``; ``f``, ``n``, ``t``, ``c``: evaluator, numbers, trials and
+    crossings."""
     script = (
         f"const f = require({json.dumps(str(PAGE / 'evaluate.js'))});"
         f"const n = require({json.dumps(str(PAGE / 'numbers.js'))});"
         f"const t = require({json.dumps(str(PAGE / 'trials.js'))});"
+        f"const c = require({json.dumps(str(PAGE / 'crossing.js'))});"
         "const given = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
         f"console.log(JSON.stringify({body}));"
     )
@@ -208,6 +213,40 @@ def test_what_was_tried_never_says_more_than_is_so() -> None:
             assert fits is not None
             sharp += 1
     assert sharp > 300
+
+
+def random_poly(draw: random.Random) -> Any:
+    """A formula of two dimensions, floors among its terms, of either sign."""
+    bases = [
+        symbol("S"),
+        symbol("B"),
+        symbol(Floor("S", draw.randrange(0, 9), draw.choice([2, 3, 8]))),
+    ]
+    found = as_poly(draw.randrange(-(10**9), 10**9))
+    for _ in range(draw.randrange(1, 5)):
+        factor = draw.choice([-1, 1]) * draw.randrange(1, 10 ** draw.randrange(1, 7))
+        found = found + factor * product(draw.choices(bases, k=draw.randrange(1, 4)))
+    return found
+
+
+def test_crossings_are_python_s_to_the_last_digit() -> None:
+    draw = random.Random(17)
+    cases, wanted = [], []
+    for _ in range(1000):
+        gap, start = random_poly(draw), draw.randrange(1, 5)
+        point = {"B": draw.randrange(1, 500), "S": 1}
+        found = passes(gap, 0, "S", point, start)
+        wanted.append(None if found is None else str(found))
+        cases.append([str(gap), point["B"], start, period(gap, "S"), degree(gap, "S")])
+    body = (
+        "given.map(([gap, B, start, repeat, power]) => { const found = c.passes("
+        "(S) => f.value(gap, { S, B: BigInt(B) }), BigInt(start), BigInt(repeat), power);"
+        " return found === null ? null : String(found); })"
+    )
+    shown = node(body, cases)
+    assert [one for one in zip(cases, shown, wanted, strict=True) if one[1] != one[2]] == []
+    assert 300 < sum(one is not None for one in wanted) < 990
+    assert len(set(wanted)) > 200
 
 
 def sharpest(rows: list[list[int]], at: list[int], room: int, most: int) -> Any:

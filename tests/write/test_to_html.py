@@ -45,6 +45,14 @@ def test_hostile_names_stay_text(form) -> None:
     assert "&lt;/script&gt;&lt;img" in text
 
 
+def test_ranges_of_a_sweep_are_told_and_no_slider() -> None:
+    setting = {"dimensions": {"B": "1:64", "S": 128}}
+    page = write(Report({"name": "swept"}, setting, {}, (Section("s", (Text("t"),)),)))
+    assert "<var>B</var>=<b>1:64</b>" in page
+    assert 'data-size="S">128<' in page
+    assert "data-slide" not in page.partition("<script")[0]
+
+
 def test_the_embedded_data_cannot_end_its_script() -> None:
     text = write(hostile())
     inside = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)

@@ -58,6 +58,10 @@
       for (const [key, text] of Object.entries(own.texts)) texts[key] = () => data.texts[text];
       for (const [key, text] of Object.entries(found.rules)) rules[key] = data.texts[text];
     }
+    for (const [name, one] of Object.entries(crossed())) {
+      tables[`passing ${name}`] = () => one.rows;
+      texts[`passed ${name}`] = () => one.text;
+    }
     const told = { tables, texts, rules, spelled, found };
     if (data.trials.length) return { ...onDevice(place, point, figures), ...told };
     if (!found || !data.work) return { figures, ...told };
@@ -66,6 +70,15 @@
     const calls = found.calls.map((row) => data.calls[row]);
     const sums = botecSums.answers(data.work, constants(), calls, data.texts, point, figures);
     return { ...told, figures: { ...figures, ...sums.figures }, sums, ends: [{ ...sums.known, place }] };
+  }
+
+  // Who passes whom in every dimension, the others where they stand.
+  function crossed() {
+    const names = new Set(data.formulas.flatMap((one) => Object.keys(one.crossings)));
+    return Object.fromEntries([...names].flatMap((name) => {
+      const { found, point: there } = botecCrossing.along(data.formulas, name, point), own = found.crossings[name];
+      return own ? [[name, botecCrossing.told(own, data.texts, name, there, botecNumber.exact)]] : [];
+    }));
   }
 
   // Of the moments that can be the peak the one that is: the first with the largest formula.
@@ -199,7 +212,7 @@
     if (now.sums && now.sums.groups[key]) return now.sums.groups[key];
     const group = data.work && data.work.groups[key];
     if (group && data.trials.length) return { rows: shown.get(key).map((name) => [name, ...group.cells.map((cell) => there(group.by, name, cell))]) };
-    return now.tables[key] ? { rows: now.tables[key](), texts: true } : null;
+    return now.tables[key] ? { rows: now.tables[key](), texts: !key.startsWith("passing ") } : null;
   }
 
   // The names in the first column as the page came, by table.
