@@ -357,13 +357,15 @@ def with_inputs(storages: Sequence[Storage], traced: Sequence[Storage]) -> Itera
 
 def copies(rows: Rows, stream: Stream) -> Iterator[Storage]:
     """The storages of spliced rows, each a traced one in another module."""
-    known: dict[tuple[int, int], Storage] = {}
-    for key in zip(rows.source.tolist(), rows.scope_of.tolist(), strict=True):
-        copy = known.get(key)
-        if copy is None:
-            one = stream.storages[key[0]]
-            copy = known[key] = Storage(one.bytes, one.role, key[1], one.name)
-        yield copy
+    import numpy as np
+
+    pairs = rows.source.astype(np.int64) << 32 | rows.scope_of
+    distinct, places = np.unique(pairs, return_inverse=True)
+    known = []
+    for pair in distinct.tolist():
+        one = stream.storages[pair >> 32]
+        known.append(Storage(one.bytes, one.role, pair & 0xFFFFFFFF, one.name))
+    return (known[place] for place in places.tolist())
 
 
 def joined_rows(before: Stream, rows: Rows) -> list[Any]:
