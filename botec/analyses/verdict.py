@@ -17,6 +17,7 @@ from botec.poly import Poly
 from botec.report import Column, Counted, Figure, Figures, Saying, Section, Table, Text
 from botec.units import Quantity
 
+HOUR = "cost.hour"
 LARGEST, VERDICT, SEEN = "fit.largest", "fit.verdict", "fit.seen"  # what a page tells anew
 SAYINGS = {
     VERDICT: (
@@ -106,7 +107,7 @@ def fit_sections(
     """The verdict, the timeline, what stands at the peak, and what would make it fit."""
     answers = Answers(fit.program)
     keys = ["memory.peak", "memory.reserved", "memory.device", "memory.kv_cache", "fit.room"]
-    keys += [f"fit.largest.{name}" for name in largest]
+    keys += [*(f"fit.largest.{name}" for name in largest), HOUR]
     figures = Figures(tuple(keys))
     found = [
         Section(

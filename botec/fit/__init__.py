@@ -10,14 +10,15 @@ from typing import Any
 from botec.analyses.figures import Answers
 from botec.analyses.fit import CONTEXT, Fit, Room, weights_exceed
 from botec.analyses.remedies import parts_of, remedies
-from botec.analyses.verdict import Tried, fit_figures, fit_sections
+from botec.analyses.verdict import HOUR, Tried, fit_figures, fit_sections
 from botec.devices import Device, device, devices
+from botec.duration import price_words
 from botec.errors import BadInput, BotecError, OutsideRegime
 from botec.estimate import described, notes, with_lives
 from botec.inputs import Input
 from botec.program import Program
 from botec.read import read
-from botec.report import Column, Report, Section, Table, Text
+from botec.report import Column, Counted, Figure, Report, Section, Table, Text
 
 # Capabilities from which on kernels choose otherwise, or their library takes another workspace.
 GENERATIONS = (75, 80, 90, 100)
@@ -25,16 +26,38 @@ ELSEWHERE = "fit.elsewhere"  # a table that a page works out anew
 
 
 def fit(
-    model: Any, *inputs: Input, context: int = CONTEXT, expandable: bool = False, **options: Any
+    model: Any,
+    *inputs: Input,
+    context: int = CONTEXT,
+    expandable: bool = False,
+    price: float | None = None,
+    **options: Any,
 ) -> Report:
     """Whether a step fits on ``device``, what fills it, and the largest that fits.
 
     ``context`` is the driver's own memory in bytes; ``expandable`` lets the allocator's segments
-    grow (``PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True``). Raises :class:`BotecError`.
+    grow (``PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True``). ``price`` is the device's in
+    dollars an hour, in the place of the catalogue's. Raises :class:`BotecError`.
     """
     target = target_of(options)
     asked = question(read(model, *inputs, **options), target, context, expandable)
-    return answered(asked, target, model, inputs, options)
+    found = answered(asked, target, model, inputs, options)
+    figures = {**found.figures, **priced(target, price)}
+    return replace(found, figures=figures)
+
+
+def priced(target: Device, given: float | None) -> dict[str, Figure]:
+    """The price of an hour, where one is given or known."""
+    known = price_of(target) if given is None else given
+    if known is None:
+        return {}
+    counted = Counted(known, None, "estimate", {}, price_words(known, given, target))
+    return {HOUR: Figure(HOUR, "price of an hour", "$", counted)}
+
+
+def price_of(target: Device) -> float | None:
+    """Dollars an hour of a device, where the catalogue has a price."""
+    return target.number("price.USD-per-hour")
 
 
 def target_of(options: Mapping[str, Any]) -> Device:
@@ -181,9 +204,13 @@ def elsewhere(asked: Fit, target: Device) -> Section:
         for one in same
     ]
     rows = tuple(
-        (one.title, one.usable, there.device, "yes" if there.fits else "no") for one, there in fits
+        (one.title, one.usable, there.device, "yes" if there.fits else "no", price_of(one))
+        for one, there in fits
     )
-    columns = (Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"))
+    columns = (
+        Column("device"), Column("memory", "B"), Column("used", "B"), Column("fits"),
+        Column("an hour", "$", spare=True),
+    )  # fmt: skip
     text = "Devices of the same generation of kernels; without --device, fit asks all."
     about = Text(text, always=True)
     return Section("Where else it fits", (about, Table("", columns, rows, key=ELSEWHERE)))

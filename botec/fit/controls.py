@@ -9,7 +9,7 @@ from typing import Any
 from botec.analyses.fit import CONTEXT, Fit
 from botec.analyses.formulas import peaks
 from botec.analyses.trials import Trial
-from botec.analyses.verdict import LARGEST, SAYINGS
+from botec.analyses.verdict import HOUR, LARGEST, SAYINGS
 from botec.devices import Device
 from botec.errors import BotecError
 from botec.estimate import MOST_EVENTS, VARIED, choices
@@ -19,6 +19,8 @@ from botec.fit import (
     answered,
     catalogue,
     generation,
+    price_of,
+    priced,
     question,
     run_on,
     target_of,
@@ -27,11 +29,25 @@ from botec.inputs import Input
 from botec.ops.facts import kind_of
 from botec.program import Program
 from botec.read import read
-from botec.report import KERNELS, Formulas, Group, Layers, Lifetimes, Report, Trials, Work
+from botec.report import (
+    KERNELS,
+    Counted,
+    Figure,
+    Formulas,
+    Group,
+    Layers,
+    Lifetimes,
+    Report,
+    Trials,
+    Work,
+)
 
 FINE, COARSE = 4, 1  # sizes tried in an octave
 FEW_EVENTS = 8_000  # of a step that is simulated at many sizes
-FIGURES = (("memory.device", "memory.reserved + context"), ("fit.room", "total - memory.device"))
+FIGURES = (
+    ("memory.device", "memory.reserved + context"), ("fit.room", "total - memory.device"),
+    (HOUR, "price"),
+)  # fmt: skip
 DECIDED = ("attention", "recurrent")  # families whose calls differ by the device's generation
 WRITTEN_OUT = ("aten._safe_softmax",)  # attention that no kernel does
 NOTES = (
@@ -41,14 +57,14 @@ NOTES = (
     "generations of devices for the precision and the optimizer that were asked.",
 )
 GROUPS = {
-    ELSEWHERE: Group("device", ("total", "memory.device", "fits")),
+    ELSEWHERE: Group("device", ("total", "memory.device", "fits", "price")),
     LARGEST: Group("dimension", ("largest", "memory.device", "fit.room")),
 }
 
 
 def for_page(
     model: Any, *inputs: Input, told: Callable[[str], None], context: int = CONTEXT,
-    expandable: bool = False, **options: Any,
+    expandable: bool = False, price: float | None = None, **options: Any,
 ) -> Report:  # fmt: skip
     """The report with the sizes it was tried at, on other devices and by other choices too.
 
@@ -61,9 +77,12 @@ def for_page(
     found = [formula for one in known for formula in one[0]]
     whole = with_one_timeline(replace(report, formulas=tuple(found)).whole())
     trials = tuple(one[1] for one in known)
+    unknown = Figure(HOUR, "price of an hour", "$", Counted(None, None, "unknown"))
     return replace(
-        whole, trials=trials, work=work_of(asked, target, trials), notes=(*whole.notes, *NOTES)
-    )
+        whole, trials=trials, work=work_of(asked, target, trials, price),
+        figures={**whole.figures, HOUR: unknown, **priced(target, price)},
+        notes=(*whole.notes, *NOTES),
+    )  # fmt: skip
 
 
 def with_one_timeline(report: Report) -> Report:
@@ -190,7 +209,7 @@ def kernels_of(target: Device) -> str:
     return f"cuda:{target.architecture}"
 
 
-def work_of(asked: Fit, target: Device, trials: tuple[Trials, ...]) -> Work:
+def work_of(asked: Fit, target: Device, trials: tuple[Trials, ...], price: float | None) -> Work:
     """What a page works out of the trials, and the devices it can be asked of."""
     known = {own for one in trials for own in one.choice[KERNELS].split()}
     precisions = list(dict.fromkeys((asked.program.setting.precision, *VARIED["precision"])))
@@ -199,12 +218,12 @@ def work_of(asked: Fit, target: Device, trials: tuple[Trials, ...]) -> Work:
         one.title: {
             "total": one.usable, "context": room.context,
             "usable": (one.usable or 0) - room.context, KERNELS: kernels_of(one),
-            "precisions": precisions,
+            "precisions": precisions, "price": price_of(one),
         }
         for one in (target, *others(target))
         if kernels_of(one) in known
     }  # fmt: skip
     return Work(
         call=(), bounds=(), views="", figures=FIGURES, groups=GROUPS, devices=entries,
-        device=target.title, texts=SAYINGS,
+        device=target.title, texts=SAYINGS, given={"price": ("price of an hour", price)},
     )  # fmt: skip

@@ -227,7 +227,7 @@ def table_view(table: Table) -> dict[str, Any]:
         "kind": "table", "title": table.title, "heads": table.columns, "key": table.key,
         "rows": rows, "total": total, "rest": rest_of(table),
         "largest_first": table.largest_first, "most": table.most, "others": json.dumps(table.rest),
-        "always": table.always, "retold": table.retold if table.key else "",
+        "shown": MOST_ROWS, "always": table.always, "retold": table.retold if table.key else "",
     }  # fmt: skip
 
 

@@ -173,6 +173,25 @@ def test_the_largest_has_its_room_told(opened: Opened) -> None:
     assert not disagreements(opened.rows("fit.largest"), table)
 
 
+@pytest.mark.parametrize(("place", "price"), [(2, None), (3, 2.5), (0, None), (0, 0.4)])
+def test_the_price_of_an_hour_follows(opened: Opened, place: int, price: float | None) -> None:
+    """The catalogue's, or the user's own; none of a card that nobody rents out by its name."""
+    opened.give("#place", PLACES[place])
+    opened.give('[data-given="price"]', "" if price is None else str(price))
+    report = asked(B=8, device=NAMES[PLACES[place]], optimizer="adamw", price=price)
+    hour = report["figures"].get("cost.hour")
+    assert agree(opened.raw("cost.hour"), hour and hour["counted"]["value"])
+    field = opened.page.locator('[data-given="price"]')
+    known = devices_price(PLACES[place])
+    assert field.get_attribute("placeholder") == ("" if known is None else str(known))
+    rows = {row[0]: row[4] for row in opened.rows("fit.elsewhere")}
+    assert agree(rows[PLACES[2]], devices_price(PLACES[2]))
+
+
+def devices_price(title: str) -> float | None:
+    return next(one for one in devices() if one.title == title).number("price.USD-per-hour")
+
+
 def test_a_choice_on_a_device_that_was_not_read_for_it_is_unknown(opened: Opened) -> None:
     opened.give("#place", "NVIDIA H100 SXM 80 GB")
     opened.give('[data-choose="precision"]', "bf16")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from write.in_browser import Opened, agree, disagreements, needed
+from write.in_browser import Opened, agree, disagreements, needed, tables_of
 
 import botec
 from botec.analyses.count import count
@@ -334,6 +334,31 @@ def test_a_long_report_is_there_at_once(browser: Any, tmp_path: Path) -> None:
     opened.page.locator("details[data-rest] summary").click()
     opened.page.wait_for_selector("td:text-is('layer.19999.part')")
     assert opened.said == []
+
+
+def test_a_long_table_stays_folded_and_follows(browser: Any, tmp_path: Path) -> None:
+    """Eighty layers: sixty rows are shown wherever the controls stand, the others on demand."""
+    path = tmp_path / "page.html"
+    botec.estimate("mlp:8x80", B=2).save(str(path))
+    opened = Opened(browser, path)
+    rest = opened.page.locator('.wide:has(> table[data-table="work.module"]) + [data-rest]')
+    for size in (2, 5):
+        opened.give('[data-type="B"]', str(size))
+        report = as_object(botec.estimate("mlp:8x80", B=size))
+        table = next(one for one in tables_of(report) if one["title"] == "By module"
+                     and one["columns"][1]["title"] == "type")  # fmt: skip
+        shown = opened.rows("work.module")
+        assert len(shown) == 61
+        if size == 2:
+            rest.locator("summary").click()
+        rest.locator("tbody tr").first.wait_for()
+        more = rest.locator("tbody").evaluate(
+            """(body) => [...body.rows].map((row) =>
+              [...row.cells].map((cell) => cell.dataset.raw ?? cell.textContent))"""
+        )
+        assert not disagreements([*shown[:-1], *more, shown[-1]], table)
+    assert ("Work by kind and by module", "details") not in opened.marked()
+    opened.page.close()
 
 
 def test_a_notebook_keeps_its_own_style(browser: Any) -> None:

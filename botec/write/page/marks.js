@@ -48,7 +48,7 @@ const botecMarks = (page) => {
       mark(figure, moved && !follows(page.picture(box)), "", (tag) => caption(figure).after(tag));
       if (numbers) mark(numbers, moved && !follows(page.picture(box)), "", (tag) => numbers.querySelector(".wide").before(tag));
     }
-    for (const rest of all("[data-rest]")) mark(rest, moved, "", (tag) => rest.querySelector(".wide").before(tag));
+    for (const rest of all("[data-rest]")) mark(rest, moved && !rest.botecRows, "", (tag) => rest.querySelector(".wide").before(tag));
     for (const head of all(".headline b")) mark(head, moved && head.classList.contains("stale"));
     for (const list of all("main > section > ul")) mark(list, moved, "", (tag) => list.before(tag));
   }

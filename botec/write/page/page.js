@@ -31,9 +31,13 @@
 
   // Numbers of the device, over them what the user has given.
   function constants() {
-    const device = data.work.devices[place];
-    const own = Object.entries(data.work.given).map(([name, [, number]]) => [name, given[name] ?? number]);
-    return { ...device, ...Object.fromEntries(own.filter(([, number]) => number !== null)) };
+    return { ...data.work.devices[place], ...givens() };
+  }
+
+  // Numbers that the user has given.
+  function givens() {
+    const known = Object.entries(data.work.given).map(([name, [, number]]) => [name, given[name] ?? number]);
+    return Object.fromEntries(known.filter(([, number]) => number !== null));
   }
 
   // What formulas in which figures, too, stand by their keys may name; what is known from to is unknown there.
@@ -101,7 +105,7 @@
     const most = (bytes) => (fits === 1n && bytes > BigInt(device.usable) ? BigInt(device.usable) : bytes);
     const names = [0, 1].map((end) => ({
       ...botecFormula.sizes(at), ...Object.fromEntries(Object.entries(device).map(([name, one]) => [name, Number.isInteger(one) ? BigInt(one) : one])),
-      ...botecFormula.sizes(trial.given), place: title, fits,
+      ...botecFormula.sizes(trial.given), ...(title === place ? givens() : {}), place: title, fits,
       ...Object.fromEntries(trial.keys.map((key) => [key, key in held ? (key === trial.keys.at(-1) ? most(held[key][end]) : held[key][end]) : null])), ...exact,
     }));
     const figures = Object.fromEntries(trial.keys.map((key) => [key, pair(names.map((one) => one[key]))]));
@@ -161,7 +165,7 @@
       cell.classList.toggle("stale", moved());
     }
     for (const box of all("[data-picture]")) renumber(box);
-    for (const field of all("[data-given]")) field.placeholder = constants()[field.dataset.given] ?? "";
+    for (const field of all("[data-given]")) field.placeholder = data.work.devices[place][field.dataset.given] ?? "";
     marks.tell(moved());
     judge();
     redraw();
@@ -245,7 +249,9 @@
     const total = found.total || (table.tFoot && ["all", ...sums.slice(1).map((sum) => sum ?? "")]);
     const body = table.tBodies[0];
     const some = rows.filter((row) => row.some((one, column) => heads[column] && one) || !found.texts);
-    body.replaceChildren(...folded(table, some, heads).map((row) => line(row, heads)));
+    const told = folded(table, some, heads), shown = Number(table.dataset.shown || told.length);
+    body.replaceChildren(...told.slice(0, shown).map((row) => line(row, heads)));
+    refold(table, told.slice(shown), heads);
     if (table.tFoot && total) table.tFoot.replaceChildren(line(total, heads));
     table.botecRows = rows;
   }
@@ -582,9 +588,19 @@
     return `${series.name}: ${across.title} ${short(one[0], across.unit || "1")}, ${short(one[1], up.unit || "1")}`;
   }
 
+  // The rows of a long table that are not shown at once, as they are now.
+  function refold(table, rows, heads) {
+    const rest = table.closest(".wide").nextElementSibling;
+    if (!table.dataset.shown || !rest?.matches("[data-rest]")) return;
+    rest.botecRows = rows;
+    rest.hidden = !rows.length;
+    rest.querySelector("summary").textContent = `${rows.length} more`;
+    if (rest.open) rest.querySelector("tbody").replaceChildren(...rows.map((row) => line(row, heads)));
+  }
+
   // The rows of a long table, once somebody wants them.
   function unfold(folded) {
-    const { units, rows } = data.pictures[+folded.dataset.rest];
+    const { units, rows: asked } = data.pictures[+folded.dataset.rest], rows = folded.botecRows ?? asked;
     const body = folded.querySelector("tbody"), made = document.createDocumentFragment();
     for (const row of rows) {
       const parts = row.map((one, column) => (one === null ? "?" : typeof one === "number" && !units[column] ? String(one) : one));
@@ -592,7 +608,7 @@
     }
     body.replaceChildren(made);
   }
-  for (const folded of all("[data-rest]")) folded.addEventListener("toggle", () => unfold(folded), { once: true });
+  for (const folded of all("[data-rest]")) folded.addEventListener("toggle", () => folded.open && unfold(folded));
 
   // Charts are drawn when they come into sight, so that a long report opens at once.
   const watch = new IntersectionObserver((entries) => {
