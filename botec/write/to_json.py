@@ -349,8 +349,10 @@ def table_from(entry: dict[str, Any], place: str) -> Table:
     columns = tuple(column_from(each, place) for each in field(entry, "columns", list, place))
     rows = field(entry, "rows", list, place)
     total = None if entry.get("total") is None else field(entry, "total", list, place)
-    for row in rows if total is None else [*rows, total]:
+    for row in rows:
         check_row(row, columns, place)
+    if total is not None:  # what has no sum is left empty there
+        check_row([None if cell == "" else cell for cell in total], columns, place)
     return Table(entry["title"], columns, frozen(rows), frozen(total))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from write.reports_to_write import FORWARD, example, reports
 
 from botec.errors import BadInput
-from botec.report import Counted, Figure, Report, Table
+from botec.report import Column, Counted, Figure, Report, Section, Table
 from botec.write.places import placed
 from botec.write.to_json import load, write
 
@@ -132,6 +132,14 @@ def test_a_spoilt_report_is_refused_in_one_line(
     assert seen in said
     assert "\n" not in said
     assert said.endswith("save the report again with botec estimate MODEL -o page.json")
+
+
+def test_what_a_total_leaves_empty_comes_back_empty() -> None:
+    """Shares have no sum: a page of time has such a row."""
+    columns = (Column("kind"), Column("time", "s"), Column("share", "%"))
+    table = Table("By kind", columns, (("a", 1.5, 75.0), ("b", 0.5, 25.0)), ("all", 2.0, ""))
+    report = Report({"name": "timed"}, {}, {}, (Section("s", (table,)),))
+    assert load(write(report)) == report
 
 
 def test_tables_add_up_in_the_example() -> None:
