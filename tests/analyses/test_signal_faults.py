@@ -10,7 +10,7 @@ from torch import nn
 
 from botec.analyses.signal.fold import predict
 from botec.analyses.signal.layers import layers
-from botec.analyses.signal.verdict import findings
+from botec.analyses.signal.verdict import findings, siblings
 from botec.inputs import parse_input
 from botec.read.doors import open_source
 from botec.read.executor import Executor, real
@@ -58,6 +58,35 @@ def convolutions(depth: int = 10, norm: bool = False, twice: int = -1, out: bool
         rows.append(conv)
         rows += [nn.BatchNorm2d(64) for _ in range(norm * (1 + (place == twice)))]
         rows.append(nn.ReLU())
+    return nn.Sequential(*rows)
+
+
+class Scaled(nn.Module):
+    """Blocks whose second matrix shrinks with the depth, as of BEiT; a tiny kernel in each."""
+
+    def __init__(self, depth: int = 12):
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        for place in range(depth):
+            rows = (nn.LayerNorm(128), nn.Linear(128, 128), nn.GELU(), nn.Linear(128, 128))
+            self.blocks.append(nn.Sequential(*rows))
+            for row in (rows[1], rows[3]):
+                nn.init.trunc_normal_(row.weight, std=0.1)
+                nn.init.zeros_(row.bias)
+            with torch.no_grad():
+                rows[3].weight.div_(math.sqrt(2 * (place + 1)))
+
+    def forward(self, x):
+        for one in self.blocks:
+            x = x + one(x)
+        return x
+
+
+def tiny(depth: int = 8):
+    """Kernels of 16 weights, whose squares differ by chance; leaky slopes that are next to none."""
+    rows: list[nn.Module] = [nn.Conv2d(3, 16, 1)]
+    for _ in range(depth):
+        rows += [nn.Conv2d(16, 16, 1, groups=16), nn.BatchNorm2d(16), nn.LeakyReLU(0.01)]
     return nn.Sequential(*rows)
 
 
@@ -189,6 +218,8 @@ SOUND = {
     ),
     "stream": lambda: vector(Stream),
     "stream of 24 without a norm, scaled": lambda: vector(lambda: Stream(24, False, 24**-0.5)),
+    "scaled by depth": lambda: vector(Scaled),
+    "tiny kernels, leaky": lambda: picture(tiny),
     "convolutions": lambda: picture(convolutions),
     "convolutions by fan-out": lambda: picture(lambda: convolutions(out=True)),
     "convolutions with norms": lambda: picture(lambda: convolutions(norm=True)),
@@ -219,6 +250,14 @@ def test_a_planted_fault_is_found_where_it_is(name):
     build, kind, where = FAULTS[name]
     found = judged(build())
     assert matches(found, kind, where), [(one.kind, one.where) for one in found]
+
+
+def test_siblings_are_those_in_the_same_place_where_there_are_enough():
+    names = [f"blocks.{n}.{part}" for n in range(4) for part in ("fc1", "fc2")]
+    names += ["layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.1.conv2"]
+    found = sorted(map(sorted, siblings(names)))
+    fc1, fc2 = ([f"blocks.{n}.{part}" for n in range(4)] for part in ("fc1", "fc2"))
+    assert found == [fc1, fc2, names[8:]]
 
 
 @pytest.mark.slow

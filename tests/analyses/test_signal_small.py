@@ -16,6 +16,7 @@ from torch import nn
 from botec.analyses.signal.fold import predict
 from botec.analyses.signal.layers import layers, weights_found
 from botec.analyses.signal.moves import regrouped_profile
+from botec.analyses.signal.norms import over_mean
 from botec.analyses.signal.value import narrowed
 from botec.inputs import Input, parse_input
 from botec.measure.signal import measured
@@ -251,3 +252,70 @@ def test_profiles_regroup_as_whole_arrays_do():
             found = regrouped_profile(profile, before, after)
             assert found.shape == whole.shape
             assert numpy.array_equal(found, whole)
+
+
+def test_a_slope_that_is_nearly_straight_leaves_next_to_nothing_of_a_gradient():
+    """Behind a mean over the map a hard swish passes a + b x̂, which the norm takes out."""
+    net = lambda: nn.Sequential(  # noqa: E731
+        nn.Conv2d(16, 256, 1), nn.BatchNorm2d(256), nn.Hardswish(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(256, 64))  # fmt: skip
+    source = opened(net, "1,16,7,7")
+    before, after = gradient(source, "0"), gradient(source, "1")
+    assert after[0] == pytest.approx(after[1], rel=0.1)
+    assert before[1] < 0.02 * after[1]
+    assert before[0] == pytest.approx(before[1], rel=0.6)
+
+
+def test_a_norm_behind_neighbours_that_are_opposites():
+    """Kernels of a channel's own behind a norm: what neighbours share may be less than nothing."""
+    profile = numpy.array([[[[-3.0, -1.0], [-1.0, -3.0]]]])
+    assert over_mean(profile, [0, 2, 3]).ravel().tolist() == [1.5, 0.5, 0.5, 1.5]
+    mixed = numpy.array([[[[1.0, -1.0], [-1.0, 1.01]]]])
+    assert over_mean(mixed, [0, 2, 3]).ravel().tolist() == [1.0] * 4
+    net = lambda: nn.Sequential(  # noqa: E731
+        nn.Conv2d(4, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12),
+        nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), nn.BatchNorm2d(12))  # fmt: skip
+    for seed in range(12):
+        found = predicted(opened(net, "2,4,6,6"), seed)
+        assert [row.signal for row in layers(found)][-1] == pytest.approx(1, rel=0.01)
+
+
+class Unset(nn.Module):
+    """Gathers from what is known by numbers that nobody wrote down."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x):
+        rows = torch.empty(x.shape[0], dtype=torch.int64, device=x.device)
+        ones = torch.gather(torch.ones(x.shape, device=x.device), 1, rows[:, None].expand(-1, 8))
+        return self.layer(x * ones)
+
+
+def test_what_nobody_has_set_is_no_number_of_memory():
+    (found,) = layers(predicted(opened(Unset, "4,8")))
+    (plain,) = layers(predicted(opened(lambda: nn.Sequential(nn.Linear(8, 8)), "4,8")))
+    assert found.signal == pytest.approx(plain.signal, rel=0.05)
+
+
+class Turned(nn.Module):
+    """A spectrogram, which gets its axis of units on the way to a convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.mark = nn.Conv2d(1, 32, 4, 4), nn.Parameter(torch.zeros(1, 1, 32))
+        self.layer = nn.Linear(32, 32)
+
+    def forward(self, x):
+        rows = self.patch(x.unsqueeze(1).transpose(2, 3)).flatten(2).transpose(1, 2)
+        return self.layer(torch.cat([self.mark, rows], 1))
+
+
+def test_tokens_of_a_spectrogram_are_positions():
+    source = opened(Turned, "1,32,16")
+    run = predicted(source)
+    roles = run.values[max(run.gradients)].roles
+    assert [axis[0][0] for axis in roles[1:]] == ["p", "u"]
+    here, there = gradient(source, "patch")
+    assert here == pytest.approx(there, rel=0.2)

@@ -149,22 +149,24 @@ def source(graph: Graph, number: int, noise: Noise) -> Value:
 def input_roles(graph: Graph, number: int) -> tuple[Axis, ...]:
     """The meaning of an input's axes: examples first, units second in pictures, else last.
 
-    A picture is what a convolution reads, or what has four axes and no matrix multiplies.
-
-    A whole number is a unit by itself: all its axes are examples and positions.
+    A picture is what a convolution reads, or what has four axes and no matrix multiplies; what
+    gets its axis of units on the way to a convolution has none yet. A whole number is a unit by
+    itself: all its axes are examples and positions.
     """
     value = graph.values[number]
     rank = len(value.shape)
     letters = ["b", *["p"] * (rank - 1)]
     if "float" in value.dtype and rank > 1:
-        kind = first_mixing(graph, number)
+        kind, read = first_mixing(graph, number)
         picture = kind == "convolution" or (rank > 3 and kind != "matmul")
-        letters[1 if picture else -1] = "u"
+        if kind != "convolution" or read == rank:
+            letters[1 if picture else -1] = "u"
     return tuple(((role, size),) for role, size in zip(letters, value.shape, strict=False))
 
 
-def first_mixing(graph: Graph, number: int) -> str:
-    """The kind of the first op that mixes an input's entries, "" where there is none."""
+def first_mixing(graph: Graph, number: int) -> tuple[str, int]:
+    """The kind of the first op that mixes an input's entries, "" where there is none, and how many
+    axes what it reads of them has."""
     waiting: list[int] = [number]
     seen: set[int] = set()
     while waiting:
@@ -173,10 +175,10 @@ def first_mixing(graph: Graph, number: int) -> str:
             node = graph.nodes[place]
             kind = kind_of(node.call)
             if kind in ("convolution", "matmul", "norm"):
-                return kind
+                return kind, len(graph.values[one].shape)
             waiting += [n for n in node.results if n not in seen]
             seen.update(node.results)
-    return ""
+    return "", 0
 
 
 # --- forward --------------------------------------------------------------------------------------
@@ -248,11 +250,12 @@ LARGEST = 1 << 27  # entries of a known array that are worked out
 
 
 def known_outcome(run: Run, node: Node, given: Mapping[str, Any]) -> Outcome | None:
-    """An op of known arrays alone is run, of the same arrays once; one that draws is not."""
-    from botec.analyses.signal.sources import DRAWS
+    """An op of known arrays alone is run, of the same arrays once; not one that draws, or gives
+    what lies in memory."""
+    from botec.analyses.signal.sources import DRAWS, UNSET
 
     large = any(elements(run.shape(n)) > LARGEST for n in node.outputs if n is not None)
-    if node.call.op in DRAWS or (large and not node.call.view):
+    if node.call.op in DRAWS | UNSET or (large and not node.call.view):
         return None
     known = list(opened(given.values()))
     key = (id(node.call), *map(id, known))

@@ -27,6 +27,7 @@ from botec.analyses.signal.value import (
     narrowed,
     normalised,
     role_of,
+    split,
 )  # fmt: skip
 
 FEW = 64  # fan-in below which the outputs' own sums of squares are kept as a profile
@@ -338,8 +339,11 @@ def product_gradient(
     spread = gradient.spread + width_spread(part, counts, matrix.shape[1]) + draw_spread(matrix)
     out = Gradient(tuple(found), spread)
     if x.axis != axis and len(x.parts) > 1:
-        cut = [replace(found[0], size=one.size) for one in x.parts]
-        return Gradient(tuple(cut), spread)
+        from botec.analyses.signal.pointwise import rescaled
+
+        sizes = [one.size for one in x.parts]
+        cut = zip(split(found[0].profile, sizes, x.axis), sizes, strict=True)
+        return Gradient(tuple(rescaled(found[0], *one) for one in cut), spread)
     return out
 
 

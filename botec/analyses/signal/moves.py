@@ -466,7 +466,8 @@ def gated(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
             return {}
         g = matched(gradients[0], value)[0]
         sides = (gate, a.z * gate * (1 - gate))
-        back = [replace(g, z=g.z * slope, k=slope_correlations(g, slope)) for slope in sides]
+        g = replace(g, slope=None)
+        back = [replace(g, z=g.z * slope, k=slope_correlations(g.told(), slope)) for slope in sides]
         spread = gradients[0].spread
         ends = [
             one.pull([Gradient((part,), spread)])["self"]

@@ -31,6 +31,9 @@ from botec.analyses.signal.value import (
 )  # fmt: skip
 
 LEAST = 1e-30
+NOISE = 0.05  # of what is left, where it is what means over particles of products leave
+LEFT = 1e-4  # what particles can tell from nothing
+CANCELLED = 0.1  # of their size: a mean of which nothing is left that a profile could be over
 ONE_ELEMENT = "over one element gives 0 whatever comes in"
 MOST_SCATTER = 0.5  # beyond, few entries have nearly all, and no first order holds
 
@@ -133,7 +136,7 @@ def standard(
     variance = q * by_set * (1 - share)
     inverse = 1 / (variance + eps)
     # E (x - μ)² = E x² - 2 E xμ + E μ², with E xμ where it is
-    common = part.common / part.common.mean(tuple(axes), keepdims=True).clip(LEAST) * by_set
+    common = over_mean(part.common, axes) * by_set
     left = (part.profile - share * (2 * common - by_set)).clip(0) * q
     profile, after = normalised(narrowed(left * inverse))
     if q <= 0 or 1 - share < LEAST:
@@ -150,6 +153,16 @@ def standard(
     z = z * math.sqrt(after / now) if now > 0 else z
     sure = 1 - min(scatter(part, over, share, centred), MOST_SCATTER)
     return Part(part.size, z, profile), numpy.asarray(inverse) / sure
+
+
+def over_mean(common: Any, axes: Sequence[int]) -> Any:
+    """A profile over its mean along ``axes``, of either sign; 1 where its entries cancel."""
+    import numpy
+
+    mean = common.mean(tuple(axes), keepdims=True)
+    size = abs(common).mean(tuple(axes), keepdims=True)
+    sure = abs(mean) > CANCELLED * size
+    return numpy.where(sure, common / numpy.where(sure, mean, 1.0), 1.0)
 
 
 def set_moments(part: Part, over: Mapping[str, int], units: int | None) -> Any:
@@ -270,6 +283,8 @@ def dot(part: Part, hat: Part) -> Any:
     """
     import numpy
 
+    if part.slope is not None:
+        return dot_of_slopes(part, hat)
     product = part.z * hat.z
     found = product @ product.T / product.shape[1]
     k = (1.0, *part.told())
@@ -282,6 +297,16 @@ def dot(part: Part, hat: Part) -> Any:
                 low = min(found[0, a], found[0, b])
                 found[a, b] = low if low >= 0 else 0.0
     return numpy.asarray(found)
+
+
+def dot_of_slopes(part: Part, hat: Part) -> Any:
+    """The same where the gradient is one drawn anew times known slopes: no noise of that one."""
+    from botec.analyses.signal.particles import correlations
+
+    slope, told = part.slope
+    product = slope * hat.z
+    found = product @ product.T / product.shape[1]
+    return part.q * correlations(*told) * found / max(float((slope[SELF] ** 2).mean()), 1e-300)
 
 
 def projected(
@@ -301,7 +326,10 @@ def projected(
     along_hat = 0.0
     if square > 0 and not part.level:
         along_hat = pair_mean(dot(part, hat), over, "", even) / (q * square)
-    left = max(1 - max(own, 0.0) - max(along_hat, 0.0), 1e-6)
+    left = 1 - max(own, 0.0) - max(along_hat, 0.0)
+    if left < NOISE and part.slope is not None and centred and not part.level:
+        left = bent(part, hat, over, even)
+    left = max(left, LEFT)
     k = part.told()
     roles = [r for r, role in enumerate("pbu") if over[role] > 1]
     if over["p"] > 1 and over["b"] > 1:
@@ -310,7 +338,26 @@ def projected(
         k[r] = clamp((k[r] - own) / max(1 - own, 1e-6))
     level = over["u"] == 1 and over["b"] > 1
     found = part.scaled(scale * left, profile)
-    return replace(found, k=tuple(k), level=level, centred=level and centred)
+    return replace(found, k=tuple(k), level=level, centred=level and centred, slope=None)
+
+
+def bent(part: Part, hat: Part, over: Mapping[str, int], even: float) -> float:
+    """What is left, where a gradient is one drawn anew times a slope that is nearly straight in x̂.
+
+    Behind a hard swish, whose slope bends where few entries are, and a mean over the map, less than
+    a hundredth of it is left. Pairs of particles have as much noise; a straight line through them
+    has none. x̂ is taken to be distributed in each set as in all; of the rest 2/n lies along 1 and x̂
+    by chance.
+    """
+    from botec.analyses.signal.particles import correlations
+
+    slope, told = part.slope
+    s, x = slope[SELF], hat.z[SELF]
+    x = (x - x.mean()) / max(float(x.std()), LEAST)
+    line = (float(s.mean()) ** 2 + float((s * x).mean()) ** 2) / max(float((s**2).mean()), LEAST)
+    n = math.prod(over.values())
+    alike = (pair_mean(correlations(*told), over, "", even) - 1 / n) / (1 - 1 / n)
+    return (1 - line * max(alike, 0.0)) * (1 - 2 / n)
 
 
 def by_running_statistics(run: Any, node: Any, given: Mapping[str, Any], x: Value) -> Outcome:

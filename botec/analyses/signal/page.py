@@ -341,7 +341,7 @@ def before_activation(run: Run, number: int) -> tuple[int, float]:
         if not through or len(node.inputs) != 1 or not isinstance(value, Value):
             break
         if not node.call.view:
-            each = slopes(run, node, value)
+            each = slopes(run, node, value.one.z)
             slope *= 1.0 if each is None else float((each[SELF] ** 2).mean())
         number = node.inputs[0]
     return number, slope

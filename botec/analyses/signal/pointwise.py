@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -363,34 +363,41 @@ def pulled_part(
     arrays = {name: one.z for name, one in row.items()}
     found = run.executor.pull(call, arrays, [part.z])
     slopes = run.executor.pull(call, arrays, [numpy.ones_like(part.z)])
+    before, told = part.slope or (1.0, part.told())
+    known = part.alone or part.slope is not None
     out = {}
     for name, z in found.items():
         if z is None or isinstance(z, tuple) or name in without:
             continue
         slope = slopes[name].astype("float64")
         z = numpy.broadcast_to(z, part.z.shape).astype("float64")
-        square = float((slope[SELF] ** 2).mean())
-        pairs = ((0, POSITION), (0, EXAMPLE), (0, UNIT), (POSITION, EXAMPLE))
-        k = tuple(
-            clamp(own * float((slope[a] * slope[b]).mean()) / square) if square > 0 else 0.0
-            for own, (a, b) in zip(part.told(), pairs, strict=True)
-        )
-        if part.alone:  # nothing in common with what it is multiplied by, and no chance either
-            now = float((z[SELF] ** 2).mean())
-            z = z * math.sqrt(square * part.q / now) if now > 0 else z
+        if known:  # nothing in common with what it is multiplied by, and no chance either
+            steep = numpy.broadcast_to(slope * before, z.shape)
+            gain = mean_square(steep) / max(mean_square(before), 1e-300)
+            now = mean_square(z)
+            z = z * math.sqrt(gain * part.q / now) if now > 0 else z
+        else:
+            steep = slope
+        k = tuple(map(clamp, slope_correlations(told, steep)))
         profile, mean = slope_profile(call, row, name, part)
         level = part.level and homogeneous(run, call, arrays, slope)
-        out[name] = replace(Part(part.size, z, profile, k).scaled(mean), level=level)
+        made = Part(part.size, z, profile, k).scaled(mean)
+        out[name] = replace(made, level=level, slope=(steep, told) if known else None)
     return out
 
 
-def slope_correlations(g: Part, slope: Any) -> tuple[float, ...]:
-    """The correlations of a gradient behind independent slopes."""
-    square = float((slope[0] ** 2).mean())
-    pairs = ((0, 1), (0, 2), (0, 3), (1, 2))
+def mean_square(z: Any) -> float:
+    """The mean square of particles' own entries, of a number its square."""
+    return float((z[SELF] ** 2).mean()) if hasattr(z, "shape") else float(z) ** 2
+
+
+def slope_correlations(told: Sequence[float], slope: Any) -> tuple[float, ...]:
+    """The correlations of a gradient that had those ``told``, behind independent slopes."""
+    square = float((slope[SELF] ** 2).mean())
+    pairs = ((0, POSITION), (0, EXAMPLE), (0, UNIT), (POSITION, EXAMPLE))
     return tuple(
         own * float((slope[i] * slope[j]).mean()) / square if square > 0 else 0.0
-        for own, (i, j) in zip(g.told(), pairs, strict=True)
+        for own, (i, j) in zip(told, pairs, strict=True)
     )
 
 

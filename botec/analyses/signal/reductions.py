@@ -65,7 +65,11 @@ def mean(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
                     k[r] = 1.0
                     k[3] = k[1 - r] if r < 2 else k[3]
             scaled = part.scaled(factor / (n * n), profile)
-            found.append(replace(scaled, k=tuple(k), size=own.size, z=alike(scaled.z, counts)))
+            found.append(
+                replace(
+                    scaled, k=tuple(k), size=own.size, z=alike(scaled.z, counts), slope=None,
+                )
+            )  # fmt: skip
         return {"self": Gradient(tuple(found), gradients[0].spread)}
 
     return Outcome((value,), pull)

@@ -96,12 +96,17 @@ FILLED = {
 }
 
 
+#: Ops whose result is whatever lies in memory.
+UNSET = {"aten.empty", "aten.empty_strided", "aten.empty_like", "aten.new_empty"}
+
+
 @rule(
-    "aten.empty_like", "aten.new_empty", "aten.new_zeros", "aten.zeros_like", "aten.ones_like",
+    *UNSET, "aten.new_zeros", "aten.zeros_like", "aten.ones_like",
     "aten.full_like", "aten.new_full", "aten.new_ones",
 )  # fmt: skip
 def filled(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome:
-    """A tensor of a given shape and filling, whatever the values of the one it is like."""
+    """A tensor of a given shape and filling, whatever the values of the one it is like; 0 where
+    nobody has set anything yet."""
     import numpy
 
     fill = node.call.arguments.get("fill_value", FILLED.get(node.call.op, 0.0))
@@ -170,7 +175,7 @@ def dropout(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         if gradients[0] is None:
             return {}
         found = tuple(
-            replace(g, z=g.z * m, k=tuple(k * keep for k in g.told()))
+            replace(g, z=g.z * m, k=tuple(k * keep for k in g.told()), slope=None)
             for g, m in zip(matched(gradients[0], value), masks, strict=True)
         )
         return {"input": Gradient(found, gradients[0].spread)}
@@ -202,7 +207,7 @@ def random_leaky(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | Non
         if gradients[0] is None:
             return {}
         found = tuple(
-            replace(g, z=g.z * s, k=slope_correlations(g, s))
+            replace(g, z=g.z * s, k=slope_correlations(g.told(), s), slope=None)
             for g, s in zip(matched(gradients[0], value), slopes, strict=True)
         )
         return {"self": Gradient(found, gradients[0].spread)}

@@ -29,7 +29,8 @@ class Part:
     independent of every value there is. ``level``: a gradient whose product with its own value sums
     to 0 over each unit's examples and positions, because a norm behind makes that unit's size not
     matter; ``centred``: one that itself sums to 0 over them. ``within`` are the means of the units
-    that the particles are of, where these are known, with the particles they belong to.
+    that the particles are of, where these are known, with the particles they belong to. ``slope``
+    are particles of a factor: the gradient is that times one drawn anew, whose correlations follow.
     """
 
     size: int
@@ -41,6 +42,7 @@ class Part:
     level: bool = False
     centred: bool = False
     within: Any = None
+    slope: Any = None
 
     @property
     def common(self) -> Any:

@@ -18,7 +18,7 @@ from botec.analyses.activations import ACTIVATIONS, quadrature
 from botec.analyses.signal.fold import Run, elements
 from botec.analyses.signal.layers import Layer
 from botec.analyses.signal.norms import ONE_ELEMENT
-from botec.analyses.signal.particles import EXAMPLE, SELF
+from botec.analyses.signal.particles import EXAMPLE, SELF, scores
 from botec.analyses.signal.value import Missing, Value
 from botec.graph import Node
 from botec.ops.facts import kind_of
@@ -31,6 +31,7 @@ EVEN = 1.1  # by how much siblings may differ to be siblings
 FEWEST = 4  # siblings that make a rule
 FLAT = 0.05  # of the largest slope: a unit with less is saturated
 TOO_MANY = 0.5
+SURELY = 5.0  # standard deviations of a weight's square: there are many weights
 CHANCE = 3.0  # standard deviations of a count of units that are no accident
 BATCH = 100  # examples, at least, that a unit is off for before it is called dead
 WEIGHTED = ("convolution", "matmul")
@@ -137,16 +138,40 @@ def odd_weights(run: Run, weights: Mapping[int, Any]) -> Iterator[Finding]:
     Initialisations scale with a fan, or with none: siblings are compared by the scaling that makes
     most of them equal.
     """
-    groups: dict[str, list[tuple[str, float, int, int]]] = {}
-    for name, square, fan_in, fan_out in squares_of(run, weights):
-        groups.setdefault(re.sub(r"\d+", "*", name), []).append((name, square, fan_in, fan_out))
-    for rows in groups.values():
-        if len(rows) >= FEWEST:
-            yield from odd_among(rows)
+    rows = list(squares_of(run, weights))
+    for kind in dict.fromkeys(row.kind for row in rows):
+        alike = [row for row in rows if row.kind == kind]
+        for members in siblings([row.name for row in alike]):
+            yield from odd_among([row for row in alike if row.name in members])
 
 
-def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[tuple[str, float, int, int]]:
-    """(name, E w², fan-in, fan-out) of every weight that a product uses."""
+def siblings(names: Sequence[str]) -> Iterator[set[str]]:
+    """Weights in the same place of other blocks (``blocks.*.fc2``), where there are enough of
+    them; of the rest those whose names are the same but for numbers (``layer*.*.conv*``)."""
+    left = list(names)
+    for numbers in (r"(?<![^.])\d+(?![^.])", r"\d+"):
+        groups: dict[str, set[str]] = {}
+        for name in left:
+            groups.setdefault(re.sub(numbers, "*", name), set()).add(name)
+        large = [group for group in groups.values() if len(group) >= FEWEST]
+        yield from large
+        left = [name for name in left if not any(name in group for group in large)]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A weight that a product of some ``kind`` uses: E w², of so many entries, and its fans."""
+
+    name: str
+    kind: str
+    square: float
+    entries: int
+    fan_in: int
+    fan_out: int
+
+
+def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[Matrix]:
+    """Every weight that a product uses."""
     import numpy
 
     names = run.graph.named("parameter")
@@ -166,28 +191,31 @@ def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[tuple[str, floa
         seen.add(name)
         array = weights[names[name]]
         square = float(numpy.vdot(array, array)) / array.size
-        outputs = run.shape(number)[1 if kind_of(node.call) == "convolution" else -1]
-        fan_in = array.size // max(outputs, 1)
-        taps = math.prod(array.shape[2:])
-        yield name, square, max(fan_in, 1), max(outputs * taps, 1)
+        kind = kind_of(node.call)
+        outputs = run.shape(number)[1 if kind == "convolution" else -1]
+        fan_in = max(array.size // max(outputs, 1), 1)
+        fan_out = max(outputs * math.prod(array.shape[2:]), 1)
+        yield Matrix(name, kind, square, array.size, fan_in, fan_out)
 
 
-def odd_among(rows: Sequence[tuple[str, float, int, int]]) -> Iterator[Finding]:
-    """Those that are odd under every scaling that makes most of ``rows`` equal."""
-    live = [row for row in rows if row[1] > 0]
+def odd_among(rows: Sequence[Matrix]) -> Iterator[Finding]:
+    """Those that are odd under every scaling that makes most of ``rows`` equal, and not by chance:
+    the mean square of n normal entries has a relative variance of 2/n."""
+    live = [row for row in rows if row.square > 0]
     if len(live) < FEWEST:
         return
     factors = [
-        sizes_over_median([square * scale(fan_in, fan_out) for _, square, fan_in, fan_out in live])
+        sizes_over_median([row.square * scale(row.fan_in, row.fan_out) for row in live])
         for scale in SCALINGS
     ]
     fitting = [each for each in factors if spread(each) <= math.log(EVEN)]
     if not fitting:
         return
-    for place, (name, *_) in enumerate(live):
+    for place, row in enumerate(live):
         found = min((each[place] for each in fitting), key=lambda size: abs(math.log(size)))
-        if max(found, 1 / found) > ODD:
-            where = name.rpartition(".")[0] or name
+        chance = SURELY * math.sqrt(2 / row.entries)
+        if abs(math.log(found)) > max(math.log(ODD), chance):
+            where = row.name.rpartition(".")[0] or row.name
             text = (
                 f"The weight of {where} has ×{math.sqrt(found):.3g} the standard deviation of "
                 f"the {len(live) - 1} others in its place."
@@ -262,7 +290,7 @@ def only_reader(graph: Any, number: int) -> Node | None:
 def idle(run: Run) -> Iterator[Finding]:
     """Activations most of whose units pass no gradient."""
     for row in activations(run):
-        if row.saturated > TOO_MANY:
+        if row.saturated - row.usual > TOO_MANY * (1 - row.usual):
             text = f"{row.saturated:.0%} of the units of {row.where} are saturated."
             yield Finding("saturated", row.where, text)
         if is_dead(row):
@@ -290,7 +318,9 @@ class Activation:
     """One activation: ``off`` is the share of entries without a gradient, ``dead`` that of its
     ``units`` without one for all of ``examples``, ``saturated`` that of entries with next to none.
 
-    ``by_chance`` is the share that would be dead if each entry were on or off with equal chance.
+    ``by_chance`` is the share that would be dead if each entry were on or off with equal chance,
+    ``usual`` the share of entries that would be saturated if they were normal of variance 1: half
+    of them behind a leaky ReLU.
     """
 
     where: str
@@ -301,6 +331,7 @@ class Activation:
     by_chance: float = 0.0
     units: int = 1
     examples: int = BATCH
+    usual: float = 0.0
 
 
 def activations(run: Run) -> list[Activation]:
@@ -315,13 +346,11 @@ def activations(run: Run) -> list[Activation]:
         plain = place in run.wanted and name in ACTIVATIONS and len(node.inputs) == 1
         if not plain or not isinstance(value, Value) or value.index:
             continue
-        slope = slopes(run, node, value)
+        slope = slopes(run, node, value.one.z)
         if slope is None or (slope[SELF].any() and float(numpy.ptp(slope[SELF])) < 1e-6):
             continue  # a straight line
         size = numpy.abs(slope)
-        top = float(size.max())
-        off = float((size[SELF] == 0).mean())
-        low = float((size[SELF] < FLAT * top).mean())
+        off, low = flat_shares(size[SELF], float(size.max()))
         counts = value.count(range(len(value.shape)))
         examples = max(counts["b"], BATCH)
         dead, chance = (
@@ -329,17 +358,32 @@ def activations(run: Run) -> list[Activation]:
         )
         few = max(low - off, 0.0)
         row = (node.scope, node.call.op, off, dead, few, chance, counts["u"], examples)
-        found.append(Activation(*row))
+        found.append(Activation(*row, usual_share(run, node, few)))
     return found
 
 
-def slopes(run: Run, node: Node, value: Value) -> Any:
-    """The derivative of a pointwise node at the particles of ``value``; ``None`` for none."""
+def flat_shares(size: Any, top: float) -> tuple[float, float]:
+    """The shares of slopes that are 0, and that are next to nothing beside the ``top`` one."""
+    return float((size == 0).mean()), float((size < FLAT * top).mean())
+
+
+def usual_share(run: Run, node: Node, few: float) -> float:
+    """The share of normal entries of variance 1 with next to no slope, where that matters."""
+    import numpy
+
+    slope = slopes(run, node, scores(run.noise.samples)) if few > TOO_MANY / 2 else None
+    if slope is None:
+        return 0.0
+    off, low = flat_shares(numpy.abs(slope), float(numpy.abs(slope).max()))
+    return max(low - off, 0.0)
+
+
+def slopes(run: Run, node: Node, z: Any) -> Any:
+    """The derivative of a pointwise node at particles ``z``; ``None`` for none."""
     import numpy
 
     from botec.analyses.signal.pointwise import plain_twin
 
-    z = value.one.z
     try:
         return run.executor.pull(plain_twin(node.call), {"self": z}, [numpy.ones_like(z)])["self"]
     except RuntimeError:
