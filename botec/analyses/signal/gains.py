@@ -262,8 +262,11 @@ def kinks_of(f: Callable[[Any], Any], slope: Callable[[Any], Any]) -> tuple[floa
             if not low.size:
                 break
             middle = (low + high) / 2
-            left = abs(one(middle) - one(low)) >= abs(one(high) - one(middle))
+            below, above = abs(one(middle) - one(low)), abs(one(high) - one(middle))
+            left = below >= above
             low, high = numpy.where(left, low, middle), numpy.where(left, middle, high)
+            jumps = numpy.maximum(below, above) > SMOOTH * scale / 2  # what is smooth is left alone
+            low, high = low[jumps], high[jumps]
         if low.size:
             jumps = abs(one(high) - one(low)) > SMOOTH * scale
             found |= {round(float(x), 12) for x in ((low + high) / 2)[jumps]}
