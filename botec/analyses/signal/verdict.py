@@ -119,12 +119,13 @@ def leaving(
     mean = math.exp(math.log(ratio) / max(len(known) - third, 1))
     verb = "explodes" if grows else "vanishes"
     share = steps[worst] / max(abs(math.log(ratio)), 1e-300)
+    passed = known[worst + (what == "signal")][0]  # a gradient has passed the layer it comes from
     place = (
-        f"most of it in {known[worst + 1][0]}"
+        f"most of it in {passed}"
         if share > TOO_MANY
         else f"by ×{mean:.3g} a layer, from {known[0][0]} to {known[-1][0]}"
     )
-    where = known[worst + 1][0] if share > TOO_MANY else known[-1][0]
+    where = passed if share > TOO_MANY else known[-1][0]
     text = f"The {what} {verb} {way}: its second moment changes ×{ratio:.1e}, {place}."
     yield Finding(f"{what} {verb}", where, text)
 
