@@ -213,6 +213,11 @@ def test_what_stays_as_asked_says_so(opened: Opened) -> None:
     assert opened.marked() == set()
     opened.page.locator('[data-type="B"]').fill("9")
     assert opened.marked() == {("Work", "details"), ("Memory", "details"), ("Notes", "ul")}
+    changed = opened.page.locator("td.changed").evaluate_all(
+        "(all) => all.map((c) => c.dataset.key)"
+    )
+    assert "memory.peak" in changed
+    assert "parameters" not in changed
     opened.page.locator(".figures summary").first.click()
     said = opened.page.locator(".figures .asked").first
     assert said.is_visible()

@@ -50,6 +50,7 @@ def test_ranges_of_a_sweep_are_told_and_no_slider() -> None:
     page = write(Report({"name": "swept"}, setting, {}, (Section("s", (Text("t"),)),)))
     assert "<var>B</var>=<b>1:64</b>" in page
     assert 'data-size="S">128<' in page
+    assert 'data-size="B"' not in page
     assert "data-slide" not in page.partition("<script")[0]
 
 

@@ -142,8 +142,9 @@
         cell.classList.toggle("stale", data.formulas.length > 0 && moved());
         continue;
       }
+      cell.botecAsked ??= cell.dataset.raw;
       write(cell, now.figures[key] ?? null, data.units[key]);
-      cell.classList.toggle("changed", moved());
+      cell.classList.toggle("changed", cell.dataset.raw !== cell.botecAsked);
     }
     for (const cell of all("[data-rule]")) {
       const key = cell.dataset.rule, text = now.rules[key];
