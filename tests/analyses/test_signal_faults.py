@@ -90,6 +90,32 @@ def tiny(depth: int = 8):
     return nn.Sequential(*rows)
 
 
+class Silent(nn.Module):
+    """Blocks whose last matrix starts at 0, before a gate; kernels of a channel's own drawn by
+    their own fan-out, among others."""
+
+    def __init__(self, depth: int = 6):
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        for place in range(2 * depth):
+            conv = nn.Conv2d(
+                16, 16, 1 + place % 2 * 2, padding=place % 2, groups=1 + place % 2 * 15
+            )
+            nn.init.normal_(conv.weight, 0, math.sqrt(2 / (9 if place % 2 else 16)))
+            rows = (nn.BatchNorm2d(16), nn.ReLU(), conv)
+            self.blocks.append(nn.Sequential(*rows))
+        self.last, self.gate = nn.Conv2d(16, 16, 1, bias=False), nn.Conv2d(16, 16, 1, bias=False)
+        nn.init.zeros_(self.last.weight)
+        self.first = nn.Conv2d(3, 16, 1)
+
+    def forward(self, x):
+        x = self.first(x)
+        for one in self.blocks:
+            x = x + one(x)
+        y = self.last(x)
+        return x + y * torch.sigmoid(self.gate(torch.relu(y)))
+
+
 def changed(build, name: str, factor: float):
     def made():
         model = build()
@@ -220,6 +246,7 @@ SOUND = {
     "stream of 24 without a norm, scaled": lambda: vector(lambda: Stream(24, False, 24**-0.5)),
     "scaled by depth": lambda: vector(Scaled),
     "tiny kernels, leaky": lambda: picture(tiny),
+    "a branch from 0, kernels of two kinds": lambda: picture(Silent),
     "convolutions": lambda: picture(convolutions),
     "convolutions by fan-out": lambda: picture(lambda: convolutions(out=True)),
     "convolutions with norms": lambda: picture(lambda: convolutions(norm=True)),

@@ -337,8 +337,8 @@ def total(a: Gradient, b: Gradient, value: Value) -> Gradient:
 
     x, y = a.parts, b.parts
     if [one.size for one in x] != [one.size for one in y]:
-        x = (mixture(x, -1),) if len(x) > 1 else x
-        y = (mixture(y, -1),) if len(y) > 1 else y
+        x = (mixture(x, value.axis),) if len(x) > 1 else x
+        y = (mixture(y, value.axis),) if len(y) > 1 else y
     units = unit_axes(value)
     parts = tuple(added(one, other, units) for one, other in zip(x, y, strict=True))
     shares = a.q + b.q

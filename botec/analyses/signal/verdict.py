@@ -194,6 +194,8 @@ def squares_of(run: Run, weights: Mapping[int, Any]) -> Iterator[Matrix]:
         square = float(numpy.vdot(array, array)) / array.size
         kind = kind_of(node.call)
         outputs = run.shape(number)[1 if kind == "convolution" else -1]
+        if node.call.arguments.get("groups", 1) > 1:  # whose fans are told with groups and without
+            kind = f"grouped {kind}"
         fan_in = max(array.size // max(outputs, 1), 1)
         fan_out = max(outputs * math.prod(array.shape[2:]), 1)
         yield Matrix(name, kind, square, array.size, fan_in, fan_out)
@@ -345,8 +347,8 @@ def activations(run: Run) -> list[Activation]:
         value = run.values.get(given) if isinstance(given, int) else None
         name = node.call.op.removeprefix("aten.").removesuffix("_")
         plain = place in run.wanted and name in ACTIVATIONS and len(node.inputs) == 1
-        if not plain or not isinstance(value, Value) or value.index:
-            continue
+        if not plain or not isinstance(value, Value) or value.index or value.q <= 0:
+            continue  # (behind a branch that starts at 0 nothing has come yet)
         slope = slopes(run, node, value.one.z)
         if slope is None or (slope[SELF].any() and float(numpy.ptp(slope[SELF])) < 1e-6):
             continue  # a straight line
