@@ -319,3 +319,21 @@ def test_tokens_of_a_spectrogram_are_positions():
     assert [axis[0][0] for axis in roles[1:]] == ["p", "u"]
     here, there = gradient(source, "patch")
     assert here == pytest.approx(there, rel=0.2)
+
+
+class Decayed(nn.Module):
+    """Weights of positions that are masked and no softmax, as in Mamba-2."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 16)
+
+    def forward(self, x):
+        past = torch.tril(torch.ones(6, 6, dtype=torch.bool))
+        weight = (x @ x.transpose(1, 2)).masked_fill(~past, -torch.inf)
+        return self.layer(torch.relu(weight) @ x)
+
+
+def test_a_mask_without_a_softmax():
+    (row,) = layers(predicted(opened(Decayed, "2,6,16")))
+    assert row.signal is None or row.signal > 0

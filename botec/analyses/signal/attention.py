@@ -109,7 +109,7 @@ def product(run: Any, a: Value, b: Value, shape: tuple[int, ...]) -> tuple[Value
         {"self": pair(0, 0), "b": pair(EXAMPLE, EXAMPLE), row: pair(ROLES[row], 0),
          second: pair(0, ROLES[column])},
     )  # fmt: skip
-    if a.attention is not None:
+    if isinstance(a.attention, Rows):  # a mask waits for its softmax
         moments, rows = averaged(a.attention, mb, along_b, moments, ROLES[row], shape)
     else:
         rows = meeting(one.profile, other.profile, shape)
@@ -207,7 +207,7 @@ def product_gradients(
     k_left = {row: left(row, 0), along_a: left(0, along_b), EXAMPLE: left(EXAMPLE, EXAMPLE)}
     k_right = {along_b: right(0, along_a), column: right(along_g, 0),
                EXAMPLE: right(EXAMPLE, EXAMPLE)}  # fmt: skip
-    if a.attention is not None:
+    if isinstance(a.attention, Rows):  # a mask waits for its softmax
         q_right, columns, k_right = returned(a.attention, by_row, mg, row, along_b)
     else:
         columns = (one.profile * by_row).mean(-2, keepdims=True).swapaxes(-1, -2)
