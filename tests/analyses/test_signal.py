@@ -417,6 +417,17 @@ def test_an_op_without_a_rule_is_said_and_not_passed_through():
     assert run.unknown
 
 
+@pytest.mark.parametrize(("more", "kinds"), [(1, ["signal explodes"]), (9, [])])
+def test_of_a_depth_that_is_mostly_not_predicted_nothing_is_said(more, kinds):
+    """Three layers grow by 10⁶; beside ``more`` unknown ones they are the network, or a branch."""
+    growing = [nn.Linear(128, 128, bias=False) for _ in range(3)]
+    for one in growing:
+        nn.init.normal_(one.weight, 0, 100 / math.sqrt(128))
+    unknown = [nn.Linear(128, 128) for _ in range(more)]
+    found = judged(lambda: nn.Sequential(*growing, Sorted(), *unknown))
+    assert [one.kind for one in found] == kinds
+
+
 def test_a_constant_input_is_known_and_not_random():
     class Constant(nn.Module):
         def __init__(self):

@@ -56,14 +56,18 @@ def findings(run: Run, rows: Sequence[Layer], weights: Mapping[int, Any]) -> lis
 
 
 def weighted(run: Run) -> list[tuple[Node, int]]:
-    """Nodes that multiply with weights, and their outputs, in order."""
-    found = []
-    for place, node in enumerate(run.graph.nodes):
-        if place in run.wanted and kind_of(node.call) in WEIGHTED and named_weight(run, node):
-            number = node.outputs[0]
-            if number is not None and isinstance(run.values.get(number), Value):
-                found.append((node, number))
-    return found
+    """Nodes that multiply with weights and are predicted, and their outputs, in order."""
+    return [
+        (node, number)
+        for node in multiplying(run)
+        if (number := node.outputs[0]) is not None and isinstance(run.values.get(number), Value)
+    ]
+
+
+def multiplying(run: Run) -> list[Node]:
+    """Nodes that multiply with weights, predicted or not."""
+    nodes = (node for place, node in enumerate(run.graph.nodes) if place in run.wanted)
+    return [node for node in nodes if kind_of(node.call) in WEIGHTED and named_weight(run, node)]
 
 
 def named_weight(run: Run, node: Node) -> str:
@@ -82,8 +86,11 @@ def named_weight(run: Run, node: Node) -> str:
 
 
 def over_depth(run: Run) -> Iterator[Finding]:
-    """Signals and gradients that leave their band."""
+    """Signals and gradients that leave their band; none where most layers are not predicted: what
+    is known of the depth may be a branch."""
     nodes = weighted(run)
+    if 2 * len(nodes) < len(multiplying(run)):
+        return
     signals = [(node.scope, run.values[number].q) for node, number in nodes]
     examples = max(next(iter(run.graph.point.values()), 1), 1)
     gradients = [
