@@ -457,3 +457,31 @@ def test_a_head_of_zeros_is_said_and_is_no_fault():
     run = predict(graph, Executor(), weights)
     assert any("2.weight is 0 at the start" in note for note in notes(run, weights, True))
     assert findings(run, layers(run), weights) == []
+
+
+class OverAll(nn.Module):
+    """A layer beside one number made of all of its input."""
+
+    def __init__(self, known: bool) -> None:
+        super().__init__()
+        self.known = known
+        self.linear = nn.Linear(64, 64)
+
+    def forward(self, x):
+        if self.known:
+            return self.linear(torch.ones(16, 64)) + 0.1 * x.sum()
+        return self.linear(x) * (1 + x.mean())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_number_made_of_everything_is_laid_beside_a_layer(known):
+    source = opened(lambda: OverAll(known), "16,64")
+    if known:
+        graph = tape_source(source, {}, train=True)
+        run = predict(graph, Executor(), real(source, train=True).of(graph))
+        (last,) = (run.values[n.outputs[0]].q for n in graph.nodes if n.call.op == "aten.add")
+        assert last > 1  # the sum of 1,024 entries, a hundredth of its square, and the layer
+        return
+    (row,) = layers(predicted(source))
+    seen = measured(source, {}, seed=0)
+    assert row.gradient == pytest.approx(seen.gradient["linear", 0], rel=0.5)

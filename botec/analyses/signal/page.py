@@ -261,8 +261,8 @@ def between(low: float | None, high: float | None) -> str:
 def idle_table(rows: Sequence[Any]) -> Table:
     """Shares of units, the worst first."""
     columns = (
-        Column("activation"), Column("op"), Column("no gradient", "%"),
-        Column("dead", "%"), Column("nearly none", "%"),
+        Column("activation"), Column("op"),
+        *(Column(what, "%", True) for what in ("no gradient", "dead", "nearly none")),
     )  # fmt: skip
     worst = sorted(rows, key=lambda row: -(row.off + row.saturated))[:12]
     lines = tuple(

@@ -119,6 +119,7 @@ def partition(values: Any, shape: tuple[int, ...]) -> tuple[int, list[int]]:
     most = max(values, key=lambda one: len(one.parts))
     axis = len(shape) - len(most.shape) + most.axis
     if len(most.parts) == 1:
+        axis = max(min(axis, len(shape) - 1), 0)  # a single number has no axis of its own
         return axis, [shape[axis]] if shape else [1]
     return axis, [part.size for part in most.parts]
 
@@ -136,7 +137,7 @@ def cut(
     if own == one.axis and [part.size for part in one.parts] == sizes:
         return [aligned(part, shape) for part in one.parts]
     part = aligned(one.one, shape)
-    cuts = split(part.profile, sizes, axis) if shape else [part.profile]
+    cuts = split(part.profile, sizes, axis)
     return [rescaled(part, profile, size) for profile, size in zip(cuts, sizes, strict=True)]
 
 
@@ -160,7 +161,7 @@ def pieces_of(one: Data, axis: int, shape: tuple[int, ...], sizes: list[int]) ->
 
     array = numpy.asarray(one.array)
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
-    return split(array, sizes, axis) if shape else [array]
+    return split(array, sizes, axis)
 
 
 def data_part(array: Any, shape: tuple[int, ...], roles: tuple[Axis, ...], noise: Any) -> Part:

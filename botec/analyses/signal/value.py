@@ -281,7 +281,7 @@ def split(profile: Any, sizes: Sequence[int], axis: int) -> list[Any]:
     """A profile cut along ``axis`` into pieces of ``sizes``."""
     import numpy
 
-    if profile.shape[axis] == 1:
+    if len(sizes) == 1 or profile.shape[axis] == 1:
         return [profile] * len(sizes)
     return list(numpy.split(profile, numpy.cumsum(sizes)[:-1], axis))
 
