@@ -20,9 +20,12 @@ ORDER = 50
 def learn(asked: Asked, only: str, **given: Any) -> Answer:
     """What a network sees, and how its signals and gradients fare.
 
+    A recurrent matrix may stand where MODEL is: a file of numpy's.
+
     \b
     botec learn torchvision:resnet50 --only reach
     botec learn net.py:Net --input "x=B,3,H,W" H=64 W=64 -o reach.svg
+    botec learn matrix.npy
     """
     from botec.learn import Question, answered
 

@@ -152,18 +152,36 @@ def answered(
 ) -> tuple[Report, tuple[str, ...]]:
     """The page of the chosen subjects (of all that apply, where none is), and its refusals."""
     from botec import __version__
+    from botec.learn.recurrent import is_matrix
     from botec.report import Report
 
-    parts = parts_of(asked, chosen(only), given)
+    inputs: tuple[Any, ...] = ()
+    setting: dict[str, Any] = {}
+    if is_matrix(asked.model):
+        parts = [part_of_matrix(asked.model, chosen(only))]
+        name = asked.model if isinstance(asked.model, str) else "matrix"
+    else:
+        parts = parts_of(asked, chosen(only), given)
+        name, inputs = asked.source.name, asked.source.inputs
+        setting = {**asked.options, "dimensions": asked.point}
     report = Report(
-        model={"name": asked.source.name, "inputs": list(map(str, asked.source.inputs))},
-        setting={**asked.options, "dimensions": asked.point},
+        model={"name": name, "inputs": list(map(str, inputs))},
+        setting=setting,
         figures={key: figure for part in parts for key, figure in part.figures.items()},
         sections=tuple(section for part in parts for section in part.sections),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         version=__version__,
     )
     return report, tuple(refusal for part in parts for refusal in part.refusals)
+
+
+def part_of_matrix(model: Any, names: tuple[str, ...]) -> Part:
+    """The page of a recurrent matrix. Raises :class:`BadInput` for another subject than that."""
+    from botec.learn.recurrent import NAME, matrix_in, of_matrix
+
+    if names not in ((), (NAME,)):
+        raise BadInput("a matrix has recurrence alone", f"use --only {NAME}", str(model)[:40])
+    return of_matrix(matrix_in(model))
 
 
 def parts_of(asked: Question, names: tuple[str, ...], given: Mapping[str, Any]) -> list[Part]:

@@ -100,3 +100,22 @@ def of_matrix(matrix: Any, kind: str = "linear", **options: Any) -> Part:
     zeros = numpy.zeros(len(array))
     cell = Cell(kind, "matrix", numpy.eye(len(array)), array, zeros, zeros)
     return Part(*page([(cell, growth(cell, **options))]))
+
+
+def is_matrix(model: Any) -> bool:
+    """Whether a recurrent matrix stands where a model would: a file of numpy's, or an array."""
+    return (isinstance(model, str) and model.endswith(".npy")) or type(model).__name__ == "ndarray"
+
+
+def matrix_in(model: Any) -> Any:
+    """The matrix itself. Raises :class:`BadInput` for a file that is none; nothing is unpickled."""
+    import numpy
+
+    if not isinstance(model, str):
+        return model
+    try:
+        return numpy.load(model, allow_pickle=False)
+    except OSError as error:
+        raise BadInput(error.strerror or "it cannot be read", "name a file", model) from None
+    except ValueError:
+        raise BadInput("it is no array of numpy's", "write it by numpy.save", model) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy
@@ -83,3 +84,23 @@ def test_it_speaks_unasked_only_where_there_is_a_recurrent_layer():
 
     assert applies(Question(Reader(8), (Input("B", "S", 16),), {"B": 2, "S": 4}))
     assert not applies(Question("mlp:8-8", (), {"B": 2}))
+
+
+def test_a_file_with_a_matrix_is_asked_as_a_model(say, tmp_path):
+    """A Jordan block: each power grows for a while, though its eigenvalues are below 1."""
+    path = tmp_path / "matrix.npy"
+    numpy.save(path, numpy.array([[0.9, 5.0], [0.0, 0.9]]))
+    told = json.loads(say("learn", str(path), "--json").out)
+    assert told["model"]["name"] == str(path)
+    exponent = told["figures"]["learn.exponent"]
+    assert exponent["counted"]["value"] == pytest.approx(numpy.log(0.9), abs=0.02)
+    assert "use --only recurrent" in say("learn", str(path), "--only", "reach").wrong
+
+
+def test_what_is_no_matrix_is_one_line(say, tmp_path):
+    assert "No such file" in say("learn", str(tmp_path / "none.npy")).wrong
+    path = tmp_path / "text.npy"
+    path.write_text("no array")
+    assert "it is no array of numpy's" in say("learn", str(path)).wrong
+    numpy.save(path, numpy.ones((2, 3)))
+    assert "2×3" in say("learn", str(path)).wrong
