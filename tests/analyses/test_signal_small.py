@@ -337,3 +337,31 @@ class Decayed(nn.Module):
 def test_a_mask_without_a_softmax():
     (row,) = layers(predicted(opened(Decayed, "2,6,16")))
     assert row.signal is None or row.signal > 0
+
+
+class Grouped(nn.Module):
+    """Attention of four heads over the keys and values of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.norm = nn.Linear(64, 64), nn.LayerNorm(64)
+        self.queries = nn.Linear(64, 64, bias=False)
+        self.keys, self.values = (nn.Linear(64, 32, bias=False) for _ in range(2))
+        self.out = nn.Linear(64, 64, bias=False)
+
+    def forward(self, x):
+        x = self.norm(self.before(x))
+        heads = [
+            of(x).unflatten(-1, (-1, 16)).transpose(1, 2)
+            for of in (self.queries, self.keys, self.values)
+        ]
+        mixed = nn.functional.scaled_dot_product_attention(*heads, is_causal=True, enable_gqa=True)
+        return self.out(mixed.transpose(1, 2).flatten(-2))
+
+
+def test_heads_that_share_their_values_add_what_they_say():
+    """Two heads a group: without the sum, the gradient of values is half of what is seen."""
+    expected, seen = gradient(opened(Grouped, "2,32,64"), "values")
+    assert expected == pytest.approx(seen, rel=0.12)
+    expected, seen = gradient(opened(Grouped, "2,32,64"), "before")
+    assert expected == pytest.approx(seen, rel=0.12)

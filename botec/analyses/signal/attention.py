@@ -472,6 +472,7 @@ def attention(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
             return {}
         to_p, to_v = back_out(gradients[0])
         assert to_p is not None
+        assert to_v is not None
         to_logits = back_softmax(to_p)
         scaled = Gradient((to_logits.parts[0].scaled(scale**2),), to_logits.spread)
         to_q, to_k = back_logits(scaled)
@@ -479,7 +480,12 @@ def attention(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
         swapped = replace(
             to_k.parts[0], profile=to_k.parts[0].profile.swapaxes(-1, -2), size=k.shape[-1]
         )
-        return {"query": to_q, "key": Gradient((swapped,), to_k.spread), "value": to_v}
+        turned_back = Gradient((swapped,), to_k.spread)
+        return {
+            "query": to_q,
+            "key": gathered(turned_back, k.shape, given["key"].shape),
+            "value": gathered(to_v, v.shape, given["value"].shape),
+        }
 
     rest = tuple(Missing("attention's own statistic") for _ in node.outputs[1:])
     return Outcome((out, *rest), pull)
@@ -488,6 +494,13 @@ def attention(run: Any, node: Any, given: Mapping[str, Any]) -> Outcome | None:
 def repeated(x: Value, shape: Sequence[int]) -> Value:
     """Keys and values that groups of heads share."""
     return x if x.shape[1] == shape[1] else replace(x, shape=(x.shape[0], shape[1], *x.shape[2:]))
+
+
+def gathered(gradient: Gradient, heads: Sequence[int], own: Sequence[int]) -> Gradient:
+    """The sum of what a group's heads say to the keys or values they share: they say it by weights
+    of their own, so second moments add."""
+    groups = heads[1] / own[1]
+    return replace(gradient, parts=tuple(part.scaled(groups) for part in gradient.parts))
 
 
 def mask_of(array: Any, causal: bool, rows: int, columns: int) -> Any:
